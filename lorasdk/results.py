@@ -1,0 +1,158 @@
+"""Frozen answers that callers get back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One answer of a predictor."""
+
+    text: str
+    """The new text only, never the prompt."""
+    prompt_tokens: int
+    """Tokens the model was given."""
+    completion_tokens: int
+    """Tokens the model produced, the one that ends the turn included."""
+    finish_reason: Literal["stop", "length"]
+    """``stop``: the model ended its turn or a stop sequence came; ``length``: ``max_new_tokens`` was reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A run of tokens of a previewed row that are all trained on, or all not."""
+
+    text: str
+    """The tokens, decoded together."""
+    tokens: int
+    """How many."""
+    supervised: bool
+    """Whether the loss is taken on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRow:
+    """One row as the model will see it."""
+
+    split: str
+    """``train``, ``validation`` or ``test``."""
+    row: int
+    """Row number in its source, from 1."""
+    spans: tuple[Span, ...]
+    """The whole row, in order."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the row."""
+        return sum(span.tokens for span in self.spans)
+
+    @property
+    def supervised_tokens(self) -> int:
+        """Tokens that the loss is taken on."""
+        return sum(span.tokens for span in self.spans if span.supervised)
+
+
+@dataclass(frozen=True, slots=True)
+class LossPoint:
+    """The loss of one optimizer step."""
+
+    step: int
+    """From 1."""
+    loss: float
+    """Mean cross-entropy per supervised token, in nats."""
+    learning_rate: float
+    """Learning rate of the step."""
+    gradient_norm: float
+    """Euclidean norm of all gradients before clipping."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationPoint:
+    """One measurement of the validation rows."""
+
+    step: int
+    """Steps taken before it."""
+    metrics: Mapping[str, float]
+    """Metric name to value."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a training run gave."""
+
+    adapter_dir: Path
+    """A PEFT adapter with its passport, ``lorasdk.json``."""
+    run_dir: Path
+    """Folder of the run; holds the adapter folder."""
+    steps: int
+    """Optimizer steps taken."""
+    saved_step: int
+    """The step whose weights were kept: the last, or the best when the recipe keeps the best."""
+    stopped: Literal["finished", "early_stopping", "requested"]
+    """Why the run ended."""
+    history: tuple[LossPoint, ...]
+    """One point per step."""
+    validations: tuple[ValidationPoint, ...]
+    """One point per validation."""
+    trainable_parameters: int
+    """Parameters that were trained."""
+    total_parameters: int
+    """Parameters of base model and adapter together."""
+    tokens: int
+    """Tokens trained on, padding left out, all epochs together."""
+    seconds: float
+    """Duration from the call to the saved adapter."""
+    peak_memory_bytes: int
+    """Highest memory use: resident set of the process on a CPU, allocated memory on an accelerator."""
+
+    @property
+    def trainable_share(self) -> float:
+        """Trainable parameters as a share of all, 0 to 1."""
+        return self.trainable_parameters / self.total_parameters
+
+    @property
+    def loss(self) -> float:
+        """Mean training loss over the last tenth of the steps, in nats per supervised token."""
+        tail = self.history[-max(1, len(self.history) // 10) :]
+        return sum(point.loss for point in tail) / len(tail)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One evaluator's aggregate for the untouched base and for the tuned model."""
+
+    evaluator: str
+    """Name of the evaluator."""
+    base: float
+    """Mean score of the base model."""
+    tuned: float
+    """Mean score with the adapter."""
+    base_rows: tuple[float, ...]
+    """Score of each row, base model."""
+    tuned_rows: tuple[float, ...]
+    """Score of each row, with the adapter."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvalReport:
+    """Base against tuned on the same held-out rows."""
+
+    rows: int
+    """How many rows were scored."""
+    scores: tuple[Score, ...]
+    """One per evaluator, in the recipe's order."""
+    seconds: float
+    """Duration."""
+
+    def __str__(self) -> str:
+        width = max(len("evaluator"), *(len(score.evaluator) for score in self.scores))
+        head = f"{'evaluator':<{width}}    base   tuned   change   ({self.rows} rows)"
+        lines = [
+            f"{score.evaluator:<{width}}  {score.base:6.3f}  {score.tuned:6.3f}  {score.tuned - score.base:+7.3f}"
+            for score in self.scores
+        ]
+        return "\n".join([head, *lines])
