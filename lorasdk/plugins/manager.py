@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -20,6 +21,8 @@ from lorasdk.plugins.specs import PROJECT, Hooks
 
 if TYPE_CHECKING:
     from lorasdk.events import Event
+
+BUILTIN = "lorasdk.builtin"
 
 logger = logging.getLogger(__name__)
 
@@ -126,9 +129,8 @@ def build_manager(
 
 
 def _register_builtin(hooks: pluggy.PluginManager) -> str:
-    from lorasdk import builtin  # a sibling room: reached like any plugin, never imported at module level
-
-    return _register(hooks, builtin, "lorasdk.builtin")
+    # By name, as pytest registers its own plugins: this room must not import the rooms above it.
+    return _register(hooks, import_module(BUILTIN), BUILTIN)
 
 
 def _entry_points(blocked: frozenset[str], allowed: frozenset[str] | None) -> Sequence[EntryPoint]:

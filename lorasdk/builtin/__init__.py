@@ -1,0 +1,34 @@
+"""Our own loaders, evaluators and model sources, offered through the same hooks as everybody's.
+
+Each class sits in a file of its own; nothing heavy is imported until a component works.
+"""
+
+from __future__ import annotations
+
+from lorasdk.builtin.exact_match import ExactMatch
+from lorasdk.builtin.file_loader import FileLoader
+from lorasdk.builtin.folder_source import FolderSource
+from lorasdk.builtin.gguf_source import GgufSource
+from lorasdk.builtin.hub_loader import HubLoader
+from lorasdk.builtin.hub_source import HubSource
+from lorasdk.builtin.package_source import PackageSource
+from lorasdk.contracts import DataLoader, Evaluator, ModelSource
+from lorasdk.plugins.specs import hookimpl
+
+
+@hookimpl
+def data_loaders() -> list[DataLoader]:
+    """Files and hub data sets."""
+    return [FileLoader(), HubLoader()]
+
+
+@hookimpl
+def evaluators() -> list[Evaluator]:
+    """Whole-answer match."""
+    return [ExactMatch()]
+
+
+@hookimpl
+def model_sources() -> list[ModelSource]:
+    """Hub, folders, GGUF files, and files inside PyPI distributions."""
+    return [HubSource(), FolderSource(), GgufSource(), PackageSource()]

@@ -1,0 +1,44 @@
+"""The evaluator `exact_match`: does the whole answer equal the reference?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from lorasdk.contracts import Example, Predictor
+
+
+class ExactMatchOptions(BaseModel):
+    """Options of `exact_match`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    normalise: Literal["none", "space", "case"] = "case"
+    """`none` compares as is; `space` strips and folds white space; `case` also ignores case and a final full stop."""
+
+
+class ExactMatch:
+    """1 for an answer that equals the reference after normalisation, 0 otherwise."""
+
+    name = "exact_match"
+    summary = "the whole answer equals the reference"
+    higher_is_better = True
+    Options = ExactMatchOptions
+
+    def score(self, options: ExactMatchOptions, examples: Sequence[Example], predictor: Predictor) -> list[float]:
+        """Answer every example's prompt and compare; one score per example."""
+        answers = predictor.complete([example.prompt for example in examples])
+        return [
+            float(_normalise(answer.text, options.normalise) == _normalise(example.reference, options.normalise))
+            for answer, example in zip(answers, examples, strict=True)
+        ]
+
+
+def _normalise(text: str, how: str) -> str:
+    if how == "none":
+        return text
+    folded = " ".join(text.split())
+    return folded if how == "space" else folded.casefold().removesuffix(".").removesuffix("。")
