@@ -1,0 +1,1 @@
+"""Fine-tune language models with LoRA inside your own program."""

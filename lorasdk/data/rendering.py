@@ -1,0 +1,88 @@
+"""Renders a conversation to text with its chat template, control tokens in the content marked.
+
+It knows templates and messages; it knows nothing of tokens or masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jinja2.exceptions import TemplateError
+
+from lorasdk.contracts import Message
+from lorasdk.data.shield import MARK, Shield
+from lorasdk.data.template import ChatTemplate
+from lorasdk.errors import Problem
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Tools = Sequence[Mapping[str, Any]]
+
+
+class RowFaultError(Exception):
+    """A row cannot be encoded; carries its Problem without the place, which the caller knows."""
+
+    def __init__(self, code: str, message: str, fix: str, found: str = "") -> None:
+        super().__init__(message)
+        self.problem = Problem(code=code, message=message, found=found, fix=fix)
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """A chat template together with the tokenizer whose sandbox renders it."""
+
+    tokenizer: PreTrainedTokenizerBase
+    template: ChatTemplate
+    shield: Shield
+
+    def render(self, messages: Sequence[Message], tools: Tools, *, generate: bool) -> str:
+        """Text of `messages`, with the generation prompt if `generate`.
+
+        Raises:
+            RowFaultError: the template refuses the conversation, or has no place for its tools.
+        """
+        self._refuse_what_would_vanish(messages, tools)
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                [self._plain(message) for message in messages],
+                tools=[dict(tool) for tool in tools] or None,
+                chat_template=self.template.source,
+                tokenize=False,
+                add_generation_prompt=generate,
+            )
+        except (TemplateError, TypeError, KeyError, ValueError) as error:
+            raise RowFaultError(
+                "template.refused",
+                f"the chat template ({self.template.origin}) refuses the conversation: {error}",
+                "change the conversation or name another template in base_model.chat_template",
+            ) from error
+        return text
+
+    def _refuse_what_would_vanish(self, messages: Sequence[Message], tools: Tools) -> None:
+        """Templates ignore what they do not know, so tool calls would be lost without a word."""
+        calls = any(message.tool_calls for message in messages)
+        if (tools and "tools" not in self.template.source) or (calls and "tool_calls" not in self.template.source):
+            raise RowFaultError(
+                "template.no-tools",
+                f"the chat template ({self.template.origin}) has no place for tool calls",
+                "use a base model whose template supports tools, or a .jinja file that does",
+            )
+        if any(MARK in message.content for message in messages):
+            raise RowFaultError(
+                "data.noncharacter",
+                "the text contains the Unicode noncharacter U+FDD0, which is not meant for interchange",
+                "remove the character from the row",
+            )
+
+    def _plain(self, message: Message) -> dict[str, Any]:
+        """The message as templates expect it, with control tokens marked."""
+        plain: dict[str, Any] = {"role": message.role, "content": self.shield.mark(message.content, message.role)}
+        if message.tool_calls:
+            plain["tool_calls"] = self.shield.mark(message.tool_calls, message.role)
+        for key, value in (("tool_call_id", message.tool_call_id), ("name", message.name)):
+            if value is not None:
+                plain[key] = self.shield.mark(value, message.role)
+        return plain
