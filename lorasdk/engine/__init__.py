@@ -1,0 +1,1 @@
+"""HOW to train: LoRA on a base model, batches, loss, the loop."""
