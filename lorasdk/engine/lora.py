@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import CordaConfig, EvaConfig, LoftQConfig, LoraConfig, PeftModel, get_peft_model
+from peft import EvaConfig, LoftQConfig, LoraConfig, PeftModel, get_peft_model
 from peft import initialize_lora_eva_weights as initialise_eva
+from peft.tuners.lora.config import CordaConfig
 from peft.tuners.lora.corda import preprocess_corda
 
 from lorasdk.errors import ModelError, Problem
