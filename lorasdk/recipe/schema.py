@@ -9,7 +9,19 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, AllowInfNan, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    Strict,
+    model_validator,
+)
+
+TWO_ENDS = "training.epochs and training.max_steps both say when to end; delete one of them"
 
 StrictBool: TypeAlias = Annotated[bool, Strict()]
 Count: TypeAlias = Annotated[int, Strict(), Field(ge=1, le=1_000_000_000)]
@@ -19,6 +31,18 @@ Text: TypeAlias = Annotated[str, Strict(), Field(min_length=1)]
 Names: TypeAlias = Annotated[tuple[Text, ...], Field(min_length=1)]
 Rank: TypeAlias = Annotated[int, Strict(), Field(ge=1, le=4096)]
 Alpha: TypeAlias = Annotated[Finite, Field(gt=0, le=1_000_000)]
+
+
+def _one_of_two_shapes(value: object) -> object:
+    """Tell a list from a text first, so that a wrong item gives one error instead of one per member of the union."""
+    if isinstance(value, list | tuple):
+        if not value or not all(isinstance(item, str) and item for item in value):
+            raise ValueError("a list of targets holds module names")
+        return tuple(value)
+    return value
+
+
+Targets: TypeAlias = Annotated[Names | Text, BeforeValidator(_one_of_two_shapes)]
 
 
 class Section(BaseModel):
@@ -68,6 +92,12 @@ class Split(Section):
     """Share of the rows, between 0 and 1; give this or `rows`."""
     rows: Count | None = None
     """Number of rows; give this or `fraction`."""
+
+    @model_validator(mode="after")
+    def _either(self) -> Split:
+        if (self.fraction is None) == (self.rows is None):
+            raise ValueError("give either fraction or rows, not both and not neither")
+        return self
 
 
 class DataSource(OpenSection):
@@ -133,7 +163,7 @@ class LoraSection(Section):
     """Dropout on the adapter's input, 0 ≤ p < 1."""
     bias: Literal["none", "all", "lora_only"] = "none"
     """Which bias terms are trained too."""
-    targets: Names | Text = "all-linear"
+    targets: Targets = "all-linear"
     """Module names, one regular expression over full module names, or `all-linear` (all but the output layer)."""
     rank_pattern: dict[Text, Rank] = Field(default_factory=dict)
     """Rank for modules whose name matches the key (a name or a regular expression)."""
@@ -201,6 +231,14 @@ class TrainingSection(Section):
     keep: Literal["last", "best"] = "last"
     """Which weights become the adapter: the last, or those with the best watched metric."""
 
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainingSection:
+        if self.epochs is not None and self.max_steps is not None:
+            raise ValueError(TWO_ENDS)
+        if self.micro_batch is not None and self.micro_batch > self.batch_size:
+            raise ValueError("training.micro_batch must not exceed training.batch_size; lower it or raise batch_size")
+        return self
+
 
 class EvaluatorSpec(OpenSection):
     """A registered evaluator and its options."""
@@ -250,26 +288,3 @@ def _folder_name(value: str) -> str:
 
 
 FolderName: TypeAlias = Annotated[str, Strict(), AfterValidator(_folder_name)]
-
-
-class Recipe(Section):
-    """Everything one training needs to know, as data."""
-
-    version: Literal[1] = 1
-    """Version of the recipe format."""
-    name: FolderName
-    """Names the run's folder: letters, digits, `.`, `_`, `-`."""
-    output_dir: Text = "runs"
-    """Folder that receives the runs, relative to the recipe's folder."""
-    base_model: BaseModelSection = BaseModelSection()
-    """Which model to adapt."""
-    data: DataSection
-    """Which rows to learn from."""
-    lora: LoraSection = LoraSection()
-    """The low-rank adapter."""
-    training: TrainingSection = TrainingSection()
-    """How it is trained."""
-    evaluation: EvaluationSection = EvaluationSection()
-    """How base and tuned model are compared."""
-    generation: GenerationSection = GenerationSection()
-    """How answers are generated."""

@@ -1,0 +1,74 @@
+"""What other tools call the same things, so that a recipe written from memory gets a useful answer."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+ELSEWHERE = {
+    "r": "lora.rank",
+    "lora_r": "lora.rank",
+    "lora_rank": "lora.rank",
+    "lora_alpha": "lora.alpha",
+    "lora_dropout": "lora.dropout",
+    "target_modules": "lora.targets",
+    "lora_target": "lora.targets",
+    "lora_target_modules": "lora.targets",
+    "layers_to_transform": "lora.layers",
+    "use_rslora": "lora.rslora",
+    "use_dora": "lora.dora",
+    "init_lora_weights": "lora.init",
+    "model": "base_model.source",
+    "model_name": "base_model.source",
+    "model_name_or_path": "base_model.source",
+    "model_id": "base_model.source",
+    "load_in_4bit": "base_model.quantization: nf4",
+    "load_in_8bit": "base_model.quantization: int8",
+    "bnb_4bit_use_double_quant": "base_model.double_quantization",
+    "torch_dtype": "base_model.dtype",
+    "bf16": "base_model.dtype: bfloat16",
+    "fp16": "base_model.dtype: float16",
+    "trust_remote_code": "an argument of FineTuner.from_recipe: a recipe cannot allow code",
+    "dataset": "data.train",
+    "datasets": "data.train",
+    "train_file": "data.train",
+    "validation_file": "data.validation",
+    "val_size": "data.validation",
+    "val_set_size": "data.validation",
+    "test_file": "data.test",
+    "cutoff_len": "data.max_tokens",
+    "max_length": "data.max_tokens",
+    "max_seq_length": "data.max_tokens",
+    "sequence_len": "data.max_tokens",
+    "template": "base_model.chat_template",
+    "num_train_epochs": "training.epochs",
+    "num_epochs": "training.epochs",
+    "per_device_train_batch_size": "training.micro_batch (and training.batch_size for the whole step)",
+    "micro_batch_size": "training.micro_batch",
+    "gradient_accumulation_steps": "training.batch_size divided by training.micro_batch",
+    "lr": "training.learning_rate",
+    "lr_scheduler": "training.schedule",
+    "lr_scheduler_type": "training.schedule",
+    "warmup_ratio": "training.warmup",
+    "warmup_steps": "training.warmup, a share of all steps",
+    "max_norm": "training.max_grad_norm",
+    "eval_steps": "training.eval_every_steps",
+    "load_best_model_at_end": "training.keep: best",
+    "metric_for_best_model": "training.metric",
+    "early_stopping_patience": "training.early_stopping.patience",
+    "max_tokens": "generation.max_new_tokens (answers) or data.max_tokens (rows)",
+    "output": "output_dir",
+}
+"""Key elsewhere to where this recipe says it."""
+
+
+def suggest(key: str, allowed: list[str], *, section: str) -> str:
+    """One line that says what to write instead of `key`, nearest spelling first."""
+    near = get_close_matches(key, allowed, n=1, cutoff=0.75)
+    elsewhere = ELSEWHERE.get(key)
+    if near and elsewhere is None:
+        return f"did you mean {near[0]!r}?"
+    if elsewhere:
+        own = elsewhere.removeprefix(f"{section}.") if section else elsewhere
+        return f"write {own}" if own != elsewhere else f"this recipe says it as {elsewhere}"
+    near = get_close_matches(key, allowed, n=1)
+    return f"did you mean {near[0]!r}?" if near else "remove the key"
