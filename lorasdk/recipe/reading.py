@@ -17,9 +17,7 @@ from lorasdk.recipe.recipe import Location
 
 if TYPE_CHECKING:
     from ruamel.yaml.error import MarkedYAMLError
-    from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
-
-    Node = ScalarNode | SequenceNode | MappingNode
+    from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 MAX_DEPTH = 40
 """Nesting of a recipe; real ones need about six."""
@@ -97,6 +95,8 @@ class _Walk:
         return f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
     def build(self, node: Node, location: Location) -> object:
+        from ruamel.yaml.nodes import MappingNode, ScalarNode
+
         self.count += 1
         # An alias may also stand inside what it refers to, which would never end.
         if self.count > MAX_VALUES or len(location) > MAX_DEPTH:
@@ -106,10 +106,10 @@ class _Walk:
         if tag not in _PLAIN_TAGS:
             self._refuse_tag(node, location, tag)
             return None
-        if isinstance(node.value, str):
-            return _scalar(node)
-        if node.id == "mapping":
+        if isinstance(node, MappingNode):
             return self._mapping(node, location)
+        if isinstance(node, ScalarNode):
+            return _scalar(node)
         return [self.build(item, (*location, i)) for i, item in enumerate(node.value)]
 
     def _mapping(self, node: MappingNode, location: Location) -> dict[str, object]:
