@@ -87,8 +87,11 @@ class DataLoader(Protocol):
     """What a recipe calls it."""
     summary: str
     """One line for listings."""
-    Options: type[BaseModel]
-    """Closed pydantic model of the keys a recipe may give it."""
+
+    @property
+    def Options(self) -> type[BaseModel]:  # noqa: N802 - a class, usually a plain class attribute
+        """Closed pydantic model of the keys a recipe may give it."""
+        ...
 
     def check(self, options: Any, context: LoadContext) -> Sequence[Problem]:  # noqa: ANN401 - the plugin owns the type
         """Say cheaply, without reading rows, what would make `load` fail (a missing file); empty when nothing."""
@@ -116,8 +119,11 @@ class Evaluator(Protocol):
     """One line for listings."""
     higher_is_better: bool
     """Which way is up."""
-    Options: type[BaseModel]
-    """Closed pydantic model of the keys a recipe may give it."""
+
+    @property
+    def Options(self) -> type[BaseModel]:  # noqa: N802 - a class, usually a plain class attribute
+        """Closed pydantic model of the keys a recipe may give it."""
+        ...
 
     def score(self, options: Any, examples: Sequence[Example], predictor: Predictor) -> Sequence[float]:  # noqa: ANN401
         """Give one score per example, in order; the aggregate is their mean."""

@@ -1,0 +1,1 @@
+"""WHAT comes out: the adapter folder with its passport."""

@@ -1,0 +1,150 @@
+"""Writes an adapter folder: a plain PEFT adapter with its passport, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorasdk.artifacts.passport import FILE_NAME, Passport
+from lorasdk.errors import AdapterError, Problem, ResourceError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+WEIGHTS = "adapter_model.safetensors"
+LIBRARIES = ("lorasdk", "torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors")
+
+
+def save_adapter(
+    model: PeftModel,
+    folder: Path,
+    *,
+    base_name: str,
+    base_vocabulary: int,
+    passport: Callable[[str], Passport],
+    initial: Path | None = None,
+) -> Passport:
+    """Write `folder`, which must not exist, in one step.
+
+    Args:
+        model: its adapter ``default`` is written in PEFT's format.
+        folder: its parent is made if needed.
+        base_name: goes into PEFT's ``base_model_name_or_path``: the hub id, where there is one.
+        base_vocabulary: rows of the base model's embedding on disk.
+        passport: makes the passport from the hash of the weights.
+        initial: the adapter as it was initialised, for initialisations that change the base weights (PiSSA, OLoRA,
+            CorDA): the difference is saved, which fits the unchanged base.
+
+    Raises:
+        AdapterError: the folder exists, or the adapter would not be whole.
+        ResourceError: the disk refuses.
+    """
+    _require_saved_embeddings(model, base_vocabulary)
+    if folder.exists():
+        raise AdapterError(_exists(folder))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            _write_peft(model, draft, base_name, initial)
+            made = passport(_sha256(draft / WEIGHTS))
+            (draft / FILE_NAME).write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            _flush(draft)
+            draft.chmod(0o755)
+            draft.rename(folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except OSError as error:
+        raise ResourceError(_disk_refuses(folder, error)) from error
+    return made
+
+
+def check_weights(folder: Path, passport: Passport) -> None:
+    """Compare the weights' hash with the passport's.
+
+    Raises:
+        AdapterError: the weights are missing or are not those the passport describes.
+    """
+    path = folder / WEIGHTS
+    found = _sha256(path) if path.is_file() else "no such file"
+    if found != passport.adapter_sha256:
+        raise AdapterError(
+            Problem(
+                code="adapter.damaged-weights",
+                message="the weights are not those the passport describes",
+                place=str(path.absolute()),
+                found=f"sha256 {found}",
+                allowed=f"sha256 {passport.adapter_sha256}",
+                fix="restore the adapter folder from a copy, or train again",
+            )
+        )
+
+
+def library_versions() -> dict[str, str]:
+    """Versions that go into passports."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def _write_peft(model: PeftModel, draft: Path, base_name: str, initial: Path | None) -> None:
+    config = model.peft_config["default"]
+    config.base_model_name_or_path = base_name
+    conversion = {} if initial is None else {"path_initial_model_for_weight_conversion": str(initial)}
+    model.save_pretrained(str(draft), safe_serialization=True, save_embedding_layers=False, **conversion)
+
+
+def _require_saved_embeddings(model: PeftModel, base_vocabulary: int) -> None:
+    """Tokens added to the model live in its embedding; without it the adapter would fail where it is loaded."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    saved = model.peft_config["default"].modules_to_save or []
+    if rows == base_vocabulary or any(name.endswith(("embed_tokens", "wte", "word_embeddings")) for name in saved):
+        return
+    raise AdapterError(
+        Problem(
+            code="adapter.embeddings-not-saved",
+            message=f"the model's embedding has {rows} rows and its base {base_vocabulary}; the adapter lacks them",
+            field="lora.modules_to_save",
+            found=", ".join(saved) or "nothing",
+            allowed="modules_to_save with the embedding and the output layer when tokens were added",
+            fix="set lora.modules_to_save: [embed_tokens, lm_head]",
+        )
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(folder: Path) -> None:
+    """Bring files and folder to the disk, so that the rename cannot come before them."""
+    for path in [*folder.iterdir(), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _exists(folder: Path) -> Problem:
+    return Problem(
+        code="adapter.exists",
+        message="the folder exists; nothing is ever overwritten",
+        place=str(folder.absolute()),
+        fix="choose another output_dir or name",
+    )
+
+
+def _disk_refuses(folder: Path, error: OSError) -> Problem:
+    return Problem(
+        code="adapter.disk",
+        message=f"the adapter could not be written: {error}",
+        place=str(folder.absolute()),
+        fix="free disk space or choose another output_dir; nothing half-written was left",
+    )

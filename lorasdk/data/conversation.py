@@ -1,0 +1,126 @@
+"""Builds conversations from rows' values and says what is wrong with those that cannot be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from lorasdk.contracts import Message, Role
+
+ROLES: tuple[Role, ...] = get_args(Role)
+SAME_AS: dict[str, Role] = {
+    "human": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "developer": "system",
+    "function": "tool",
+    "observation": "tool",
+}
+"""Names that other formats use for the same roles."""
+
+
+class ConversationFaultError(Exception):
+    """What is wrong with a row, apart from its place: a code, a sentence and what was found."""
+
+    def __init__(self, code: str, message: str, *, found: str = "", allowed: str = "", fix: str = "") -> None:
+        super().__init__(message)
+        self.code, self.message, self.found, self.allowed, self.fix = code, message, found, allowed, fix
+
+
+def read_turns(value: object, *, column: str, role_key: str, content_key: str) -> tuple[Message, ...]:
+    """Turns out of a list of mappings.
+
+    Raises:
+        ConversationFaultError: it is no list, or a turn is no mapping, has an unknown role or no text.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ConversationFaultError(
+            "data.not-a-conversation",
+            f"column {column!r} must hold a list of turns, got {type(value).__name__}",
+            found=repr(value)[:80],
+            allowed=f'[{{"{role_key}": "user", "{content_key}": "…"}}, …]',
+            fix="store the list itself, not its text",
+        )
+    return tuple(_turn(turn, i, role_key, content_key) for i, turn in enumerate(value, start=1))
+
+
+def _turn(turn: object, number: int, role_key: str, content_key: str) -> Message:
+    if not isinstance(turn, Mapping):
+        raise ConversationFaultError(
+            "data.bad-turn", f"turn {number} must be an object, got {type(turn).__name__}", found=repr(turn)[:80]
+        )
+    named = turn.get(role_key)
+    role = SAME_AS.get(str(named), named)
+    if role not in ROLES:
+        raise ConversationFaultError(
+            "data.unknown-role",
+            f"turn {number} has an unknown role",
+            found=repr(named),
+            allowed=", ".join([*ROLES, *SAME_AS]),
+            fix=f"correct {role_key!r}",
+        )
+    calls = turn.get("tool_calls")
+    optional = {key: str(turn[key]) for key in ("tool_call_id", "name") if turn.get(key) is not None}
+    return Message(
+        role=role,
+        content=_text(turn.get(content_key), number, may_be_empty=bool(calls)),
+        tool_calls=tuple(calls) if isinstance(calls, list | tuple) else (),
+        **optional,
+    )
+
+
+def _text(value: object, number: int, *, may_be_empty: bool) -> str:
+    if value is None and may_be_empty:
+        return ""
+    if isinstance(value, list) and value and all(isinstance(p, Mapping) and p.get("type") == "text" for p in value):
+        return "".join(str(part["text"]) for part in value)
+    if not isinstance(value, str):
+        raise ConversationFaultError(
+            "data.no-text",
+            f"turn {number} has no text",
+            found=repr(value)[:80],
+            allowed="a text, or a list of parts of type text",
+            fix="images and sounds cannot be trained on; remove the turn or the row",
+        )
+    return value
+
+
+def check_turns(messages: Sequence[Message]) -> None:
+    """Let through what can be trained on: an optional system turn, then user and assistant in turn.
+
+    Raises:
+        ConversationFaultError: there is no answer, an answer is empty, or the order makes no sense.
+    """
+    if not any(message.role == "assistant" for message in messages):
+        raise ConversationFaultError("data.no-answer", "there is no assistant turn", allowed="at least one")
+    previous: Role | None = None
+    for number, message in enumerate(messages, start=1):
+        _check_order(message.role, previous, number)
+        if message.role == "assistant" and not message.content.strip() and not message.tool_calls:
+            raise ConversationFaultError(
+                "data.empty-answer", f"the answer in turn {number} is empty", fix="fill or remove the row"
+            )
+        previous = message.role
+
+
+def _check_order(role: Role, previous: Role | None, number: int) -> None:
+    if role == "system" and previous is not None:
+        raise ConversationFaultError(
+            "data.role-order", f"turn {number} is a system turn; only the first may be", allowed="system first"
+        )
+    if role == "assistant" and previous in {None, "system"}:
+        raise ConversationFaultError(
+            "data.role-order", f"turn {number} answers although nobody asked", allowed="a user turn before it"
+        )
+    if role == previous and role in {"assistant", "user"}:
+        raise ConversationFaultError(
+            "data.role-order",
+            f"turns {number - 1} and {number} are both {role} turns",
+            allowed="user and assistant in turn",
+        )
+
+
+def tools_of(value: Any) -> tuple[Mapping[str, Any], ...]:  # noqa: ANN401 - a cell of a row
+    """Tool descriptions out of a row's ``tools`` column."""
+    return tuple(tool for tool in value if isinstance(tool, Mapping)) if isinstance(value, list | tuple) else ()

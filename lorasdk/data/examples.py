@@ -1,0 +1,128 @@
+"""Reads a source's rows into examples: converts, counts what cannot be used, and hashes what is used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from lorasdk.contracts import Example, Row
+from lorasdk.data.bad_rows import BadRows
+from lorasdk.data.conversation import ConversationFaultError
+from lorasdk.data.formats import Format, choose_format, pick_columns
+from lorasdk.errors import DataError, LorasdkError, Problem
+from lorasdk.recipe.schema import DataSource
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Examples of one source."""
+
+    items: tuple[Example, ...]
+    """At least one."""
+    skipped: int
+    """Rows left out."""
+    format: str
+    """How the rows were read."""
+    sha256: str
+    """Hash of the examples in order: what they say, not how the source spelt it."""
+
+
+def read_examples(rows: Iterable[Row], *, source: DataSource, origin: str, bad: BadRows) -> Examples:
+    """Convert rows.
+
+    Args:
+        rows: as a loader gives them.
+        source: format, column mapping and `max_rows`.
+        origin: name of the source, for messages.
+        bad: takes faulty rows, those of the loader included.
+
+    Raises:
+        DataError: nothing can be used, or rows are faulty and the policy is ``error``.
+    """
+    items = tuple(_examples(_mappings(islice(rows, source.max_rows), origin, bad), source, origin, bad))
+    bad.settle()
+    if not items:
+        raise DataError(
+            Problem(
+                code="data.no-rows",
+                message=f"no samples in {origin}" + (f"; {len(bad.problems)} were skipped" if bad.problems else ""),
+                place=origin,
+                fix="put rows into the source, or look at why they are skipped",
+            )
+        )
+    form = "text" if items[0].text is not None else "conversation"
+    return Examples(items, len(bad.problems), form, hash_examples(items))
+
+
+def hash_examples(items: Iterable[Example]) -> str:
+    """SHA-256 over the canonical JSON of what each example says, in order."""
+    digest = hashlib.sha256()
+    for example in items:
+        turns = [[m.role, m.content, list(m.tool_calls), m.tool_call_id, m.name] for m in example.messages]
+        content = [turns, example.text, list(example.tools)]
+        digest.update(json.dumps(content, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8", "replace"))
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def _examples(rows: Iterable[tuple[int, Row]], source: DataSource, origin: str, bad: BadRows) -> Iterator[Example]:
+    form: Format | None = None
+    for number, row in rows:
+        form = form or choose_format(source.format, list(row), source.columns, origin=origin)
+        try:
+            yield form.convert(number, pick_columns(row, form, source.columns))
+        except ConversationFaultError as fault:
+            bad.report(
+                Problem(
+                    code=fault.code,
+                    message=fault.message,
+                    place=f"{origin} row {number}",
+                    found=fault.found,
+                    allowed=fault.allowed,
+                    fix=fault.fix or "correct the row, or set data.on_bad_row: skip",
+                )
+            )
+
+
+def _mappings(rows: Iterable[object], origin: str, bad: BadRows) -> Iterator[tuple[int, Row]]:
+    """Number the rows; a loader that fails is told apart from one that says why."""
+    iterator = iter(rows)
+    number = 0
+    while True:
+        number += 1
+        try:
+            row = next(iterator)
+        except StopIteration:
+            return
+        except LorasdkError:
+            bad.settle()  # what was wrong with single rows explains more than what came of it
+            raise
+        except Exception as error:
+            raise DataError(_loader_failed(origin, number, error)) from error
+        if isinstance(row, Mapping):
+            yield number, row
+        else:
+            bad.report(_not_a_mapping(origin, number, row))
+
+
+def _loader_failed(origin: str, number: int, error: Exception) -> Problem:
+    return Problem(
+        code="data.loader-failed",
+        message=f"the loader failed: {type(error).__name__}: {error}",
+        place=f"{origin} row {number}",
+        fix="repair the loader, or the source it reads",
+    )
+
+
+def _not_a_mapping(origin: str, number: int, row: object) -> Problem:
+    return Problem(
+        code="data.row-not-an-object",
+        message=f"the loader gave {type(row).__name__} instead of a mapping",
+        place=f"{origin} row {number}",
+        found=repr(row)[:80],
+        allowed="a mapping from column name to value",
+        fix="repair the loader",
+    )

@@ -1,0 +1,91 @@
+"""From the recipe's data section to examples by split: loads, converts, holds out, looks for overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorasdk.contracts import DataLoader, LoadContext, Row
+from lorasdk.data.bad_rows import BadRows
+from lorasdk.data.duplicates import duplicate_notices
+from lorasdk.data.examples import Examples, hash_examples, read_examples
+from lorasdk.data.splits import hold_out
+from lorasdk.errors import Problem
+from lorasdk.events import Emit, Notice
+from lorasdk.recipe.schema import DataSection, DataSource, Split
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class BoundSource:
+    """A source whose loader is found and whose options are validated, or rows handed over in memory."""
+
+    source: DataSource
+    """Format, columns and limits."""
+    origin: str
+    """Name for messages."""
+    open: Callable[[Callable[[Problem], None]], Iterable[Row]]
+    """Begin to read; faulty rows go to the argument."""
+
+
+def bind_loader(
+    split: str,
+    source: DataSource,
+    loader: DataLoader,
+    options: Any,  # noqa: ANN401 - the loader owns the type
+    *,
+    base_dir: Path,
+    place: str,
+) -> tuple[BoundSource, list[Problem]]:
+    """Tie a loader to its options; also what its cheap check finds."""
+
+    def context(bad_row: Callable[[Problem], None]) -> LoadContext:
+        return LoadContext(base_dir=base_dir, place=place, split=split, bad_row=bad_row)
+
+    problems = list(loader.check(options, context(lambda _problem: None)))
+    origin = f"{split} ({loader.name})"
+    return BoundSource(source, origin, lambda bad_row: loader.load(options, context(bad_row))), problems
+
+
+def bind_rows(split: str, source: DataSource, rows: Iterable[Row]) -> BoundSource:
+    """Rows that the application hands over; they are read once and kept, so that an iterator may be used too."""
+    kept = list(rows)
+    return BoundSource(source, f"{split} rows", lambda _bad_row: kept)
+
+
+def read_splits(
+    sources: Mapping[str, BoundSource], section: DataSection, *, seed: int, emit: Emit
+) -> dict[str, Examples]:
+    """Read every source and hold out what the recipe takes from the training rows.
+
+    Raises:
+        DataError: a source cannot be read or a share is impossible.
+    """
+    found = {name: _read(name, sources[name], section, emit) for name in SPLITS if name in sources}
+    configured = {"validation": section.validation, "test": section.test}
+    shares = {n: s for n, s in configured.items() if isinstance(s, Split) and n not in sources}
+    if shares:
+        found.update(_held_out(found["train"], shares, seed))
+    for notice in duplicate_notices({name: examples.items for name, examples in found.items()}):
+        emit(notice)
+    return found
+
+
+def _read(name: str, bound: BoundSource, section: DataSection, emit: Emit) -> Examples:
+    bad = BadRows(section.on_bad_row)
+    examples = read_examples(bound.open(bad.report), source=bound.source, origin=bound.origin, bad=bad)
+    if bad.problems:
+        emit(Notice("data.skipped", f"{name}: {bad.summary()}"))
+    return examples
+
+
+def _held_out(train: Examples, shares: Mapping[str, Split], seed: int) -> dict[str, Examples]:
+    indices = hold_out(len(train.items), shares, seed=seed)
+    parts = {name: tuple(train.items[i] for i in chosen) for name, chosen in indices.items()}
+    skipped = {"train": train.skipped}
+    return {
+        name: Examples(items, skipped.get(name, 0), train.format, hash_examples(items)) for name, items in parts.items()
+    }

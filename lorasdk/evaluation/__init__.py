@@ -1,0 +1,1 @@
+"""HOW GOOD: base against tuned on held-out rows."""

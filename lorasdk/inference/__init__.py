@@ -1,0 +1,1 @@
+"""HOW to answer: prompts in, new text out."""
