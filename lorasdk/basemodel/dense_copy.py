@@ -1,0 +1,160 @@
+"""Turns a GGUF file into a model folder in the user's cache, once.
+
+Every value of the copy is exactly what the file's blocks decode to: a tensor is kept in 16 bits where that loses
+nothing (a GGUF of F16 or BF16 tensors) and in 32 bits otherwise (a 4-bit block decodes to a product of an 11-bit scale
+and a 4-bit integer plus an 11-bit offset, which no 16-bit type holds). So a model loaded from the copy equals the model
+loaded from the file in any dtype. The price is up to four bytes per parameter on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from platformdirs import user_cache_path
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
+
+from lorasdk.basemodel.digest_cache import remembered_digest
+from lorasdk.basemodel.quiet import quiet
+from lorasdk.errors import ModelError, Problem, ResourceError
+
+MAGIC = b"GGUF"
+FORMAT = "1"
+"""Part of the copy's name; raised when copies are written differently, so that old ones are not taken for new."""
+
+
+def dense_copy(gguf: Path, *, cache_dir: Path | None = None) -> Path:
+    """Give the folder with the dense weights, tokenizer, chat template and generation settings of a GGUF file.
+
+    The folder is named after the file's SHA-256 and appears complete or not at all, also when two processes make it.
+
+    Args:
+        gguf: a ``.gguf`` file.
+        cache_dir: folder of the copies; the user's cache when not given.
+
+    Raises:
+        ModelError: the file is no GGUF, is damaged, or its architecture is unknown to transformers.
+        ResourceError: the disk has no room.
+    """
+    cache = cache_dir or user_cache_path("lorasdk")
+    require_gguf(gguf)
+    digest = remembered_digest([gguf], lambda: _sha256(gguf), kind="file-1", cache_dir=cache)
+    folder = cache / "dense" / f"{digest}-{FORMAT}"
+    if not folder.is_dir():
+        _require_whole(gguf)
+        _write(gguf, folder)
+    return folder
+
+
+def require_gguf(path: Path) -> None:
+    """Let a file pass that begins like a GGUF; raise `ModelError` naming it otherwise."""
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(MAGIC))
+    except OSError as error:
+        raise ModelError(_damaged(path, error.strerror or str(error))) from error
+    if begins != MAGIC:
+        raise ModelError(_damaged(path, f"it begins with {begins!r} instead of {MAGIC!r}"))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require_whole(path: Path) -> None:
+    from gguf import GGUFReader
+
+    size = path.stat().st_size
+    try:
+        ends = {tensor.name: int(tensor.data_offset) + int(tensor.n_bytes) for tensor in GGUFReader(path).tensors}
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError, UnicodeDecodeError) as error:
+        raise ModelError(_damaged(path, f"its tensors do not lie where its header says ({error})")) from error
+    outside = [name for name, end in ends.items() if end > size]
+    if outside or not ends:
+        raise ModelError(_damaged(path, f"it ends before its tensors: {', '.join(outside[:3]) or 'it has none'}"))
+
+
+def _write(gguf: Path, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    try:
+        _convert(gguf, temporary)
+        _move(temporary, folder)
+    except OSError as error:
+        raise ResourceError(_unwritable(folder, error)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    where, name = gguf.parent, gguf.name
+    with quiet(), torch.random.fork_rng(devices=[]):
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, local_files_only=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                where,
+                gguf_file=name,
+                local_files_only=True,
+                dtype=torch.float32,
+                quantization_config=GgufConfig(dequantize=True),
+            )
+        except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, ImportError) as error:
+            raise ModelError(_refused(gguf, error)) from error
+        _narrow(model)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+@torch.no_grad()
+def _narrow(model: PreTrainedModel) -> None:
+    """Hold each tensor in 16 bits where every value survives it."""
+    for parameter in model.parameters():
+        for dtype in (torch.bfloat16, torch.float16):
+            narrowed = parameter.to(dtype)
+            if torch.equal(narrowed.to(parameter.dtype), parameter):
+                parameter.data = narrowed
+                break
+
+
+def _move(temporary: Path, folder: Path) -> None:
+    try:
+        os.rename(temporary, folder)  # noqa: PTH104 - Path.rename would replace an empty folder on some systems
+    except OSError:
+        if not folder.is_dir():  # another process made the same copy first
+            raise
+
+
+def _damaged(path: Path, why: str) -> Problem:
+    return Problem(
+        code="file.damaged-gguf",
+        message=f"not a whole GGUF file: {why}",
+        place=str(path),
+        field="base_model.source",
+        fix="fetch the file again",
+    )
+
+
+def _refused(path: Path, error: Exception) -> Problem:
+    return Problem(
+        code="model.refused",
+        message=f"transformers cannot read this GGUF file: {error}",
+        place=str(path),
+        field="base_model.source",
+        fix="use the model's original safetensors weights, or a GGUF of a supported architecture",
+    )
+
+
+def _unwritable(folder: Path, error: OSError) -> Problem:
+    free = shutil.disk_usage(folder.parent).free
+    return Problem(
+        code="disk.dense-copy",
+        message=f"the dequantised copy cannot be written: {error}",
+        place=str(folder),
+        found=f"{free:,} bytes free",
+        fix="free disk space, or point the cache elsewhere with XDG_CACHE_HOME",
+    )

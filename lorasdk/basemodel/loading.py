@@ -1,0 +1,203 @@
+"""Brings a base model into memory: frozen, in evaluation mode, in the type and on the device that were chosen.
+
+It never goes online, runs no code that comes with a model, and takes every doubt of the library (a missing weight, an
+unexpected one) as an error.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bitsandbytes
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+
+from lorasdk.basemodel.dense_copy import dense_copy
+from lorasdk.basemodel.device import Device, choose_device
+from lorasdk.basemodel.fingerprint import weights_fingerprint
+from lorasdk.basemodel.model_files import require_loadable
+from lorasdk.basemodel.quiet import quiet
+from lorasdk.contracts import LocatedModel
+from lorasdk.errors import ModelError, Problem, ResourceError
+from lorasdk.recipe.schema import BaseModelSection
+
+SHOWN_KEYS = 5
+REFUSALS = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError)
+"""What transformers raises for a folder that it cannot load."""
+
+
+@dataclass(frozen=True)
+class LoadedBase:
+    """A base model in memory."""
+
+    model: PreTrainedModel
+    """In evaluation mode; no parameter requires gradients."""
+    device: Device
+    """Where it computes and in what type."""
+    fingerprint: str
+    """`weights_fingerprint` of the files it came from."""
+    located: LocatedModel
+    """Where it was found."""
+    quantization: str
+    """``none``, ``int8`` or ``nf4``."""
+    parameters: int
+    """Number of its parameters, however they are packed."""
+    seconds: float
+    """Time it took to load."""
+    folder: Path
+    """The folder its weights and tokenizer came from."""
+
+
+def model_folder(located: LocatedModel, *, cache_dir: Path | None = None) -> Path:
+    """Give a folder in transformers' layout; a GGUF file is dequantised into the user's cache, once.
+
+    Raises:
+        ModelError: the GGUF file is damaged or of an unknown architecture.
+        ResourceError: the disk has no room for the dequantised copy.
+    """
+    return dense_copy(located.path, cache_dir=cache_dir) if located.format == "gguf" else located.path
+
+
+def load_base_model(
+    located: LocatedModel,
+    section: BaseModelSection,
+    *,
+    trust_remote_code: bool = False,
+    cache_dir: Path | None = None,
+) -> LoadedBase:
+    """Load the base model that a source found.
+
+    Args:
+        located: the files on this machine.
+        section: the recipe's ``base_model`` section: device, dtype, quantisation.
+        trust_remote_code: run Python code that comes with the model; only the host can say so, never a recipe.
+        cache_dir: folder for dequantised copies and fingerprints; the user's cache when not given.
+
+    Raises:
+        ModelError: the device cannot do what is asked, or the files are damaged, incomplete, pickled, of an unknown
+            architecture, or want to run code that is not trusted.
+        ResourceError: the memory of the device is too small.
+    """
+    started = time.monotonic()
+    with quiet():
+        device = choose_device(section)
+        folder = model_folder(located, cache_dir=cache_dir)
+        require_loadable(folder, trust_remote_code=trust_remote_code)
+        fingerprint = weights_fingerprint(folder, cache_dir=cache_dir)
+        model = _load(folder, section, device, trust_remote_code)
+    return LoadedBase(
+        model=model,
+        device=device,
+        fingerprint=fingerprint,
+        located=located,
+        quantization=section.quantization,
+        parameters=model.num_parameters(),
+        seconds=time.monotonic() - started,
+        folder=folder,
+    )
+
+
+def _load(folder: Path, section: BaseModelSection, device: Device, trust_remote_code: bool) -> PreTrainedModel:
+    settings = _load_settings(section, device)
+    try:
+        # Weights that the files lack would be drawn from the host's random state before we refuse them.
+        with torch.random.fork_rng(devices=[device.name] if device.kind == "cuda" else []):
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+            model, report = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=device.torch_dtype,
+                attn_implementation="sdpa",
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=trust_remote_code,
+                output_loading_info=True,
+                **settings,
+            )
+    except torch.OutOfMemoryError as error:
+        raise ResourceError(_too_large(folder, device, error)) from error
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RuntimeError,
+        ImportError,
+        SafetensorError,
+    ) as error:
+        raise ModelError(_refused(folder, error)) from error
+    _require_complete(folder, report)
+    return _prepare(model, device)
+
+
+def _load_settings(section: BaseModelSection, device: Device) -> dict[str, Any]:
+    if section.quantization == "none":
+        return {"device_map": {"": device.name}} if device.kind != "cpu" else {}
+    return {"device_map": {"": device.name}, "quantization_config": _bitsandbytes_config(section, device)}
+
+
+def _bitsandbytes_config(section: BaseModelSection, device: Device) -> BitsAndBytesConfig:
+    if section.quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=section.double_quantization,
+        bnb_4bit_compute_dtype=device.torch_dtype,
+    )
+
+
+def _prepare(model: PreTrainedModel, device: Device) -> PreTrainedModel:
+    model.requires_grad_(requires_grad=False)
+    if device.kind == "cpu":
+        for module in model.modules():
+            if isinstance(module, bitsandbytes.nn.Linear4bit):
+                # Answering once in evaluation mode would repack the weights for a product that has no gradient, and
+                # every later training step would silently lose the gradients of all layers below.
+                module.support_avx512bf16_for_cpu = False
+    return model.eval()
+
+
+def _require_complete(folder: Path, report: dict[str, Any]) -> None:
+    problems = [
+        Problem(
+            code=f"model.{kind}-weights",
+            message=f"{len(keys)} of the model's weights are {meaning}",
+            place=str(folder),
+            found=", ".join(keys[:SHOWN_KEYS]) + (", …" if len(keys) > SHOWN_KEYS else ""),
+            fix="fetch the model again; if it is whole, its config.json describes another model",
+        )
+        for kind, meaning in (
+            ("missing", "not in its files"),
+            ("unexpected", "in its files and unknown to its architecture"),
+            ("mismatched", "of another shape than config.json says"),
+        )
+        if (keys := sorted(map(str, report[f"{kind}_keys"])))
+    ]
+    if problems:
+        raise ModelError(*problems)
+
+
+def _refused(folder: Path, error: Exception) -> Problem:
+    return Problem(
+        code="model.refused",
+        message=f"transformers cannot load it as a causal language model: {error}",
+        place=str(folder),
+        field="base_model.source",
+        fix="use a causal language model whose architecture the installed transformers knows",
+    )
+
+
+def _too_large(folder: Path, device: Device, error: Exception) -> Problem:
+    return Problem(
+        code="memory.model-too-large",
+        message=f"the base model does not fit into the memory of {device.name}: {error}",
+        place=str(folder),
+        field="base_model.quantization",
+        fix="set base_model.quantization: nf4, or choose a smaller model",
+    )

@@ -1,0 +1,283 @@
+"""Puts a saved LoRA adapter on a loaded base model, after proving that it is one and that it fits.
+
+It reads PEFT's two files, ``adapter_config.json`` and ``adapter_model.safetensors``, and lets PEFT see them only when
+nothing in them could import a module, be unpickled, or be silently ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file
+
+from lorasdk.basemodel.json_file import read_json_object
+from lorasdk.basemodel.loading import LoadedBase
+from lorasdk.basemodel.quiet import quiet
+from lorasdk.basemodel.safetensors_header import read_stored_tensors
+from lorasdk.errors import AdapterError, Problem
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+PICKLED = "adapter_model.bin"
+HARMLESS_CORES = (None, "megatron.core")
+"""What PEFT itself writes as ``megatron_core``; it imports the module only when ``megatron_config`` is set."""
+SHOWN_KEYS = 3
+
+
+def read_adapter_config(adapter_dir: Path) -> dict[str, Any]:
+    """Read ``adapter_config.json`` and refuse what PEFT would import, misread or ignore.
+
+    Raises:
+        AdapterError: it is absent or no JSON object, names modules to import, is not a LoRA adapter of a causal
+            language model, or uses settings that the installed PEFT does not know.
+    """
+    path = adapter_dir / CONFIG
+    if not path.is_file():
+        raise AdapterError(_no_adapter(adapter_dir))
+    config = read_json_object(path, error=AdapterError)
+    problems = [*_imports(path, config), *_other_kind(path, config), *_unknown_settings(path, config)]
+    if problems:
+        raise AdapterError(*problems)
+    return config
+
+
+def attach_saved_adapter(
+    base: LoadedBase, adapter_dir: Path, *, name: str = "default", trainable: bool = False
+) -> PeftModel:
+    """Put a saved adapter on a base model that has none.
+
+    Args:
+        base: changed in place; left without adapter when an error is raised.
+        adapter_dir: a PEFT adapter folder.
+        name: PEFT's name of the adapter on this base.
+        trainable: whether its parameters require gradients; they are float32 either way.
+
+    Returns:
+        The PEFT model, in evaluation mode, with the adapter active.
+
+    Raises:
+        AdapterError: as `read_adapter_config`; or the weights are pickled, damaged, or fit another base model.
+    """
+    config, weights = _read(adapter_dir, trainable)
+    with _on_behalf_of(base, adapter_dir):
+        model = get_peft_model(base.model, config, adapter_name=name)
+        try:
+            _fill(model, weights, name=name, base=base, adapter_dir=adapter_dir)
+        except BaseException:
+            model.unload()
+            raise
+    return model.eval()
+
+
+def add_saved_adapter(model: PeftModel, base: LoadedBase, adapter_dir: Path, *, name: str) -> None:
+    """Put one more saved adapter on a PEFT model; the active adapter stays active, the new one is frozen.
+
+    Raises:
+        AdapterError: as `attach_saved_adapter`; or the name is taken.
+    """
+    if name in model.peft_config:
+        raise AdapterError(_name_taken(name, model))
+    config, weights = _read(adapter_dir, trainable=False)
+    with _on_behalf_of(base, adapter_dir):
+        model.add_adapter(name, config)
+        try:
+            _fill(model, weights, name=name, base=base, adapter_dir=adapter_dir)
+        except BaseException:
+            model.delete_adapter(name)
+            raise
+    model.eval()
+
+
+def _read(adapter_dir: Path, trainable: bool) -> tuple[LoraConfig, dict[str, torch.Tensor]]:
+    settings = read_adapter_config(adapter_dir)
+    weights = _read_weights(adapter_dir)
+    known = {field.name for field in fields(LoraConfig)}
+    with quiet():
+        try:
+            config = LoraConfig(**{key: value for key, value in settings.items() if key in known - {"peft_type"}})
+        except (TypeError, ValueError, ImportError) as error:
+            raise AdapterError(_refused(adapter_dir / CONFIG, error)) from error
+    config.inference_mode = not trainable
+    return config, weights
+
+
+def _read_weights(adapter_dir: Path) -> dict[str, torch.Tensor]:
+    path = adapter_dir / WEIGHTS
+    if not path.is_file():
+        raise AdapterError(_no_weights(adapter_dir))
+    read_stored_tensors(path, error=AdapterError)
+    weights: dict[str, torch.Tensor] = load_file(path)
+    return weights
+
+
+@contextmanager
+def _on_behalf_of(base: LoadedBase, adapter_dir: Path) -> Iterator[None]:
+    """Call PEFT: silent, without touching the host's random state, its refusals translated."""
+    devices = [base.device.name] if base.device.kind == "cuda" else []
+    with quiet(), torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
+            if isinstance(error, AdapterError):
+                raise
+            raise AdapterError(_refused(adapter_dir, error)) from error
+
+
+def _fill(
+    model: PeftModel, weights: dict[str, torch.Tensor], *, name: str, base: LoadedBase, adapter_dir: Path
+) -> None:
+    # save_embedding_layers=False: "auto" would ask the hub whether the base model's vocabulary is its own.
+    expected = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+    problems = [
+        *_other_shapes(expected, weights, base, adapter_dir),
+        *_other_keys("missing", expected.keys() - weights.keys(), adapter_dir, base),
+        *_other_keys("unexpected", weights.keys() - expected.keys(), adapter_dir, base),
+    ]
+    if problems:
+        raise AdapterError(*problems)
+    set_peft_model_state_dict(model, weights, adapter_name=name)
+
+
+def _imports(path: Path, config: Mapping[str, Any]) -> list[Problem]:
+    named = {key: config.get(key) for key in ("auto_mapping", "megatron_config") if config.get(key) is not None}
+    if config.get("megatron_core") not in HARMLESS_CORES:
+        named["megatron_core"] = config["megatron_core"]
+    return [
+        Problem(
+            code="adapter.foreign-code",
+            message="the adapter names Python modules to import, which a LoRA adapter never needs",
+            place=str(path),
+            field=key,
+            found=str(value)[:80],
+            allowed="null",
+            fix="do not use an adapter you have no reason to trust; otherwise set the key to null",
+        )
+        for key, value in named.items()
+    ]
+
+
+def _other_kind(path: Path, config: Mapping[str, Any]) -> list[Problem]:
+    return [
+        Problem(
+            code="adapter.not-lora",
+            message="only LoRA adapters of causal language models can be used",
+            place=str(path),
+            field=key,
+            found=repr(config.get(key)),
+            allowed=", ".join(map(repr, allowed)),
+            fix="use peft itself for this adapter",
+        )
+        for key, allowed in (("peft_type", ("LORA",)), ("task_type", ("CAUSAL_LM", None)))
+        if config.get(key) not in allowed
+    ]
+
+
+def _unknown_settings(path: Path, config: Mapping[str, Any]) -> list[Problem]:
+    known = {field.name for field in fields(LoraConfig)}
+    # A newer PEFT writes its new settings in their neutral state too; only those in use change the result.
+    used = sorted(key for key, value in config.items() if key not in known and value)
+    if not used:
+        return []
+    return [
+        Problem(
+            code="adapter.unknown-settings",
+            message="the adapter uses settings that the installed PEFT does not know and would ignore",
+            place=str(path),
+            found=", ".join(used),
+            fix="upgrade peft to the version the adapter was saved with",
+        )
+    ]
+
+
+def _other_shapes(
+    expected: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], base: LoadedBase, adapter_dir: Path
+) -> list[Problem]:
+    different = sorted(key for key in expected.keys() & weights.keys() if expected[key].shape != weights[key].shape)
+    if not different:
+        return []
+    shown = [f"{key} {tuple(weights[key].shape)} for {tuple(expected[key].shape)}" for key in different[:SHOWN_KEYS]]
+    return [
+        Problem(
+            code="adapter.base-mismatch",
+            message=f"the adapter was made for {_own_base(adapter_dir)} and does not fit {base.located.identity}: "
+            f"{len(different)} of its matrices have other shapes",
+            place=str(adapter_dir),
+            field="base_model.source",
+            found=base.located.identity,
+            allowed=_own_base(adapter_dir),
+            fix=f"load the adapter on its own base model. Shapes: {'; '.join(shown)}",
+        )
+    ]
+
+
+def _other_keys(kind: str, keys: set[str], adapter_dir: Path, base: LoadedBase) -> list[Problem]:
+    if not keys:
+        return []
+    meaning = "lacks" if kind == "missing" else "has, and nothing on this base model takes,"
+    return [
+        Problem(
+            code=f"adapter.{kind}-weights",
+            message=f"the adapter {meaning} {len(keys)} matrices; it was made for {_own_base(adapter_dir)} "
+            f"and is loaded on {base.located.identity}",
+            place=str(adapter_dir / WEIGHTS),
+            found=", ".join(sorted(keys)[:SHOWN_KEYS]) + (", …" if len(keys) > SHOWN_KEYS else ""),
+            fix="load the adapter on its own base model, or fetch it again",
+        )
+    ]
+
+
+def _own_base(adapter_dir: Path) -> str:
+    config = read_json_object(adapter_dir / CONFIG, error=AdapterError)
+    return str(config.get("base_model_name_or_path") or "a base model it does not name")
+
+
+def _no_adapter(adapter_dir: Path) -> Problem:
+    return Problem(
+        code="adapter.absent",
+        message="the folder is no adapter" if adapter_dir.is_dir() else "there is no such folder",
+        place=str(adapter_dir),
+        allowed=f"a folder with {CONFIG} and {WEIGHTS}",
+        fix="give the adapter folder that a training reported",
+    )
+
+
+def _no_weights(adapter_dir: Path) -> Problem:
+    pickled = (adapter_dir / PICKLED).is_file()
+    return Problem(
+        code="adapter.pickled-weights" if pickled else "adapter.absent",
+        message="the weights are pickled, which can run any code when they are read"
+        if pickled
+        else "the adapter has no weights",
+        place=str(adapter_dir),
+        found=PICKLED if pickled else "",
+        allowed=WEIGHTS,
+        fix="load it with peft in an environment you trust and save it again: save_pretrained(safe_serialization=True)"
+        if pickled
+        else "fetch the adapter again",
+    )
+
+
+def _name_taken(name: str, model: PeftModel) -> Problem:
+    return Problem(
+        code="adapter.name-taken",
+        message=f"the base model already carries an adapter called {name!r}",
+        field="name",
+        found=name,
+        allowed=f"any name but {', '.join(model.peft_config)}",
+        fix="choose another name",
+    )
+
+
+def _refused(path: Path, error: Exception) -> Problem:
+    return Problem(
+        code="adapter.refused",
+        message=f"PEFT cannot use this adapter: {error}",
+        place=str(path),
+        fix="load the adapter on its own base model, with the version of peft that saved it or a newer one",
+    )
