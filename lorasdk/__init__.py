@@ -1,1 +1,118 @@
-"""Fine-tune language models with LoRA inside your own program."""
+"""Fine-tune language models with LoRA inside your own program: a recipe goes in, an adapter and its proof come out.
+
+Example::
+
+    from lorasdk import FineTuner
+
+    tuner = FineTuner.from_recipe(
+        {"name": "greetings", "data": {"train": "greetings.jsonl"}, "training": {"epochs": 3}}
+    )
+    result = tuner.train(on_event=print)
+    print(result.adapter_dir, result.trainable_share)
+    print(tuner.infer("Good morning!").text)
+
+Importing this module loads no model library; `FineTuner` does so when work begins.
+"""
+
+from lorasdk.contracts import (
+    DataLoader,
+    Evaluator,
+    Example,
+    LoadContext,
+    LocatedModel,
+    Message,
+    ModelSource,
+    Predictor,
+    SourceRequest,
+)
+from lorasdk.errors import (
+    AdapterError,
+    CheckpointError,
+    DataError,
+    InferenceError,
+    LorasdkError,
+    ModelError,
+    PluginError,
+    Problem,
+    RecipeError,
+    ResourceError,
+    TrainingError,
+)
+from lorasdk.events import (
+    AdapterAttached,
+    AdapterSaved,
+    BaseModelLoaded,
+    DataPrepared,
+    EvaluationFinished,
+    Event,
+    Notice,
+    PredictionProgress,
+    RunFinished,
+    RunStarted,
+    RunStopped,
+    StepFinished,
+)
+from lorasdk.finetuner import FineTuner
+from lorasdk.plugins import build_manager, hookimpl
+from lorasdk.recipe import Recipe, load_recipe, recipe_schema
+from lorasdk.results import (
+    Completion,
+    EvalReport,
+    LossPoint,
+    PreviewRow,
+    Score,
+    Span,
+    TrainResult,
+    ValidationPoint,
+)
+from lorasdk.stopping import StopToken
+
+__all__ = [
+    "AdapterAttached",
+    "AdapterError",
+    "AdapterSaved",
+    "BaseModelLoaded",
+    "CheckpointError",
+    "Completion",
+    "DataError",
+    "DataLoader",
+    "DataPrepared",
+    "EvalReport",
+    "EvaluationFinished",
+    "Evaluator",
+    "Event",
+    "Example",
+    "FineTuner",
+    "InferenceError",
+    "LoadContext",
+    "LocatedModel",
+    "LorasdkError",
+    "LossPoint",
+    "Message",
+    "ModelError",
+    "ModelSource",
+    "Notice",
+    "PluginError",
+    "PredictionProgress",
+    "Predictor",
+    "PreviewRow",
+    "Problem",
+    "Recipe",
+    "RecipeError",
+    "ResourceError",
+    "RunFinished",
+    "RunStarted",
+    "RunStopped",
+    "Score",
+    "SourceRequest",
+    "Span",
+    "StepFinished",
+    "StopToken",
+    "TrainResult",
+    "TrainingError",
+    "ValidationPoint",
+    "build_manager",
+    "hookimpl",
+    "load_recipe",
+    "recipe_schema",
+]

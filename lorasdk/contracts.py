@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = Mapping[str, object]
 """One line of a source: column name to value."""
+
+VALIDATION_METRICS: Mapping[str, bool] = MappingProxyType({"loss": False, "perplexity": False, "token_accuracy": True})
+"""Metrics that every validation has; whether higher is better."""
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 

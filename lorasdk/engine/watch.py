@@ -9,11 +9,6 @@ from dataclasses import dataclass
 from lorasdk.errors import Problem, TrainingError
 from lorasdk.recipe.schema import EarlyStopping
 
-LOWER_IS_BETTER = frozenset({"loss", "perplexity"})
-"""Built-in metrics that should fall."""
-BUILTIN_METRICS = ("loss", "perplexity", "token_accuracy")
-"""Metrics that every validation has."""
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, get_args
+from typing import TypeAlias, cast, get_args
 
 from lorasdk.contracts import Message, Role
 from lorasdk.errors import InferenceError, Problem
@@ -16,9 +16,17 @@ Prompts: TypeAlias = Prompt | Sequence[Prompt]
 ROLES = get_args(Role)
 
 
-def is_single(prompt: Prompts) -> bool:
-    """Whether one answer is asked for: a text, or a sequence of turns."""
-    return isinstance(prompt, str) or all(isinstance(turn, Message | Mapping) for turn in prompt)
+def conversations(prompt: Prompts) -> tuple[list[tuple[Message, ...]], bool]:
+    """All conversations of a call, and whether only one answer is asked for.
+
+    Raises:
+        InferenceError: as `conversation`, or nothing is asked at all.
+    """
+    if isinstance(prompt, str) or (prompt and all(isinstance(turn, Message | Mapping) for turn in prompt)):
+        return [conversation(cast("Prompt", prompt))], True
+    if not prompt:
+        raise _error(0, "inference.empty-prompt", "nothing is asked (0 prompts)", "a prompt, or a list of prompts")
+    return [conversation(one, index=i) for i, one in enumerate(cast("Sequence[Prompt]", prompt))], False
 
 
 def conversation(prompt: Prompt, *, index: int = 0) -> tuple[Message, ...]:

@@ -1,0 +1,51 @@
+"""What a `FineTuner` refuses, and what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from lorasdk.errors import InferenceError, Problem
+from lorasdk.recipe.explaining import explain
+from lorasdk.recipe.schema import GenerationSection
+
+
+def generation_settings(section: GenerationSection, changes: Mapping[str, object]) -> GenerationSection:
+    """The recipe's generation settings with a call's changes.
+
+    Raises:
+        InferenceError: a setting is unknown or out of range.
+    """
+    try:
+        return GenerationSection.model_validate({**section.model_dump(), **changes})
+    except ValidationError as error:
+        raise InferenceError(*explain(error, GenerationSection, place=lambda _location, _key: "")) from error
+
+
+def busy(verb: str) -> Problem:
+    """A training is running."""
+    return Problem(
+        code="tuner.busy",
+        message=f"cannot {verb} while a training of this FineTuner is running",
+        fix="wait for train() to return, or use another FineTuner",
+    )
+
+
+def no_adapter() -> Problem:
+    """Nothing was trained or opened yet."""
+    return Problem(
+        code="tuner.no-adapter",
+        message="there is no adapter yet",
+        fix="call train() first, open a saved one with FineTuner.from_adapter(…), or ask the base with adapter=False",
+    )
+
+
+def no_test_rows() -> Problem:
+    """Nothing to compare on."""
+    return Problem(
+        code="data.no-test-rows",
+        message="the recipe has no test rows to compare on",
+        field="data.test",
+        fix="set data.test to a file or a share such as 0.1, or hand rows over in data={'test': …}",
+    )

@@ -1,0 +1,161 @@
+"""The second gate: ties a recipe to what plugins offer, and checks that files exist. No torch, no rows read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lorasdk.builtin.reference import split_reference
+from lorasdk.contracts import VALIDATION_METRICS, Evaluator, ModelSource, Row, SourceRequest
+from lorasdk.data.sources import SPLITS, BoundSource, bind_loader, bind_rows
+from lorasdk.errors import DataError, LorasdkError, ModelError, Problem, RecipeError
+from lorasdk.plugins import Manager
+from lorasdk.recipe import Recipe, validate_options
+from lorasdk.recipe.schema import DataSource
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe whose components are found and whose options are valid."""
+
+    recipe: Recipe
+    sources: Mapping[str, BoundSource]
+    evaluators: tuple[tuple[Evaluator, Any], ...]
+    model_source: ModelSource
+    request: SourceRequest
+    higher_is_better: bool
+
+    @property
+    def metric_evaluator(self) -> tuple[Evaluator, Any] | None:
+        """The evaluator behind the watched metric, if it is one."""
+        return next((pair for pair in self.evaluators if pair[0].name == self.recipe.training.metric), None)
+
+
+def resolve(
+    recipe: Recipe, manager: Manager, rows: Mapping[str, Iterable[Row]], *, check_data: bool = True
+) -> Resolved:
+    """Find every component that the recipe names.
+
+    Args:
+        recipe: a valid recipe.
+        manager: what plugins offer.
+        rows: rows handed over in memory, by split; they replace the recipe's source.
+        check_data: also ask loaders whether their files exist.
+
+    Raises:
+        LorasdkError: all problems together, of the type of the first.
+    """
+    gate = _Gate()
+    sources = _sources(recipe, manager, rows, gate, check_data=check_data)
+    evaluators = _evaluators(recipe, manager, gate)
+    model = gate.catch(lambda: _model_source(recipe, manager))
+    if model is not None:
+        gate.note(ModelError, model[0].check(model[1]))
+    higher = gate.catch(lambda: _direction(recipe, evaluators))
+    gate.settle()
+    assert model is not None
+    assert higher is not None
+    return Resolved(recipe, sources, evaluators, model[0], model[1], higher)
+
+
+class _Gate:
+    """Goes on after a problem, and raises all of them at the end."""
+
+    def __init__(self) -> None:
+        self.kinds: list[type[LorasdkError]] = []
+        self.problems: list[Problem] = []
+
+    def catch(self, work: Any) -> Any:  # noqa: ANN401 - gives what `work` gives, or None
+        try:
+            return work()
+        except LorasdkError as error:
+            self.note(type(error), error.problems)
+            return None
+
+    def note(self, kind: type[LorasdkError], problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self.kinds.append(kind)
+            self.problems.append(problem)
+
+    def settle(self) -> None:
+        if self.problems:
+            raise self.kinds[0](*self.problems)
+
+
+def _sources(
+    recipe: Recipe, manager: Manager, rows: Mapping[str, Iterable[Row]], gate: _Gate, *, check_data: bool
+) -> dict[str, BoundSource]:
+    unknown = sorted(set(rows) - set(SPLITS))
+    if unknown:
+        gate.note(DataError, [_unknown_split(unknown)])
+    bound: dict[str, BoundSource] = {}
+    for split in SPLITS:
+        source = getattr(recipe.data, split)
+        if split in rows:
+            plain = source if isinstance(source, DataSource) else DataSource()
+            bound[split] = bind_rows(split, plain, rows[split])
+        elif isinstance(source, DataSource):
+            found = gate.catch(lambda split=split, source=source: _bind(recipe, manager, split, source))
+            if found is not None:
+                bound[split] = found[0]
+                gate.note(DataError, found[1] if check_data else [])
+    return bound
+
+
+def _bind(recipe: Recipe, manager: Manager, split: str, source: DataSource) -> tuple[BoundSource, list[Problem]]:
+    where = ("data", split)
+    loader = manager.loaders.find(source.loader, place=recipe.place(*where, "loader"), field=f"data.{split}.loader")
+    options = validate_options(loader.Options, source.options, recipe=recipe, location=where)
+    return bind_loader(split, source, loader, options, base_dir=recipe.base_dir, place=recipe.place(*where))
+
+
+def _evaluators(recipe: Recipe, manager: Manager, gate: _Gate) -> tuple[tuple[Evaluator, Any], ...]:
+    found = []
+    for i, spec in enumerate(recipe.evaluation.evaluators):
+        where = ("evaluation", "evaluators", i)
+
+        def bind(spec: Any = spec, where: Any = where) -> tuple[Evaluator, Any]:  # noqa: ANN401
+            field = f"evaluation.evaluators.{where[-1]}.name"
+            evaluator = manager.evaluators.find(spec.name, place=recipe.place(*where), field=field)
+            return evaluator, validate_options(evaluator.Options, spec.options, recipe=recipe, location=where)
+
+        pair = gate.catch(bind)
+        found += [pair] if pair is not None else []
+    return tuple(found)
+
+
+def _model_source(recipe: Recipe, manager: Manager) -> tuple[ModelSource, SourceRequest]:
+    section, place = recipe.base_model, recipe.place("base_model", "source")
+    name, reference = split_reference(section.source, recipe.base_dir, known=manager.sources.offers.keys())
+    source = manager.sources.find(name, place=place, field="base_model.source")
+    request = SourceRequest(reference, section.revision, recipe.base_dir, place, section.token)
+    return source, request
+
+
+def _direction(recipe: Recipe, evaluators: Iterable[tuple[Evaluator, Any]]) -> bool:
+    known = {**VALIDATION_METRICS, **{evaluator.name: evaluator.higher_is_better for evaluator, _ in evaluators}}
+    metric = recipe.training.metric
+    if metric in known:
+        return known[metric]
+    raise RecipeError(
+        Problem(
+            code="training.unknown-metric",
+            message=f"no validation metric is called {metric!r}",
+            place=recipe.place("training", "metric"),
+            field="training.metric",
+            found=repr(metric),
+            allowed=", ".join(known),
+            fix="correct the name, or list the evaluator under evaluation.evaluators",
+        )
+    )
+
+
+def _unknown_split(names: list[str]) -> Problem:
+    return Problem(
+        code="data.unknown-split",
+        message=f"data={{…}} names no split: {', '.join(names)}",
+        field="data",
+        allowed=", ".join(SPLITS),
+        fix="rename the key",
+    )

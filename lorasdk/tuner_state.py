@@ -1,0 +1,175 @@
+"""What a `FineTuner` keeps between calls: rows once read, the model once loaded, the adapter it answers with."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorasdk.contracts import Example
+from lorasdk.data.prepare import check_unchanged
+from lorasdk.data.sources import read_splits
+from lorasdk.errors import DataError, InferenceError, TrainingError
+from lorasdk.events import Emit, Event
+from lorasdk.plugins import Manager
+from lorasdk.refusals import busy, generation_settings, no_adapter, no_test_rows
+from lorasdk.resolving import Resolved
+from lorasdk.results import TrainResult
+from lorasdk.run_folder import new_run_dir
+from lorasdk.stopping import StopToken
+
+if TYPE_CHECKING:
+    from lorasdk.artifacts.passport import Passport
+    from lorasdk.data.examples import Examples
+    from lorasdk.inference.predictor import Predictor
+    from lorasdk.workbench import Workbench
+
+logger = logging.getLogger(__name__)
+
+OnEvent = Callable[[Event], None]
+
+
+class TunerState:
+    """The mutable half of a `FineTuner`; safe to use from several threads."""
+
+    def __init__(
+        self,
+        resolved: Resolved,
+        manager: Manager,
+        *,
+        handed_over: frozenset[str],
+        trust_remote_code: bool,
+        adapter_dir: Path | None,
+        allow_base_mismatch: bool,
+    ) -> None:
+        self.resolved, self.manager = resolved, manager
+        self.handed_over = handed_over
+        self.trust_remote_code, self.allow_base_mismatch = trust_remote_code, allow_base_mismatch
+        self.adapter_dir = adapter_dir
+        self._bench: Workbench | None = None
+        self._examples: dict[str, Examples] | None = None
+        self._loading = threading.RLock()
+        self._training = threading.Lock()
+
+    def emitter(self, on_event: OnEvent | None) -> Emit:
+        """Announce to plugins and to `on_event`; one that raises is logged and the work goes on."""
+
+        def emit(event: Event) -> None:
+            self.manager.announce(event)
+            if on_event is not None:
+                try:
+                    on_event(event)
+                except Exception:  # an observer must not be able to stop the work it observes
+                    logger.exception("on_event failed at %s", type(event).__name__)
+
+        return emit
+
+    def read(self, emit: Emit) -> dict[str, Examples]:
+        """All splits, read at the first call."""
+        with self._loading:
+            if self._examples is None:
+                recipe = self.resolved.recipe
+                self._examples = read_splits(self.resolved.sources, recipe.data, seed=recipe.training.seed, emit=emit)
+            return self._examples
+
+    def bench(self, emit: Emit) -> Workbench:
+        """Tokenizer and files of the base model, opened at the first call."""
+        from lorasdk.workbench import Workbench
+
+        with self._loading:
+            if self._bench is None:
+                self._bench = Workbench.of(self.resolved, trust_remote_code=self.trust_remote_code, emit=emit)
+            return self._bench
+
+    def train(self, emit: Emit, stop: StopToken) -> TrainResult:
+        """Train from the start; afterwards the tuner answers with the new adapter.
+
+        If it fails, the tuner answers with the adapter it had before, if any.
+        """
+        from lorasdk.training_run import TrainingRun
+
+        with self._exclusively():
+            began = time.perf_counter()
+            recipe = self.resolved.recipe
+            splits = self.read(emit)
+            parent = recipe.path(recipe.output_dir) / recipe.name
+            run_dir = new_run_dir(parent, recipe_yaml=recipe.to_yaml(), recipe_dir=recipe.base_dir)
+            self.close()
+            try:
+                run = TrainingRun(self.bench(emit), run_dir, emit, stop, began)
+                result = run.run(splits)
+            except BaseException:
+                self.close()
+                raise
+            if run.base_changed:
+                # The model in memory is not the base any more; the saved adapter fits the base loaded anew.
+                self.close()
+            self.adapter_dir = result.adapter_dir
+            return result
+
+    def predictor(
+        self,
+        changes: Mapping[str, object],
+        *,
+        adapter: bool,
+        emit: Emit,
+        stop: StopToken | None = None,
+        label: str = "",
+    ) -> Predictor:
+        """Something that answers with the adapter, or with the base alone.
+
+        Raises:
+            InferenceError: a bad setting, no adapter yet, or a training is running.
+        """
+        settings = generation_settings(self.resolved.recipe.generation, changes)
+        if self._training.locked():
+            raise InferenceError(busy("infer"))
+        if adapter and self.adapter_dir is None:
+            raise InferenceError(no_adapter())
+        with self._loading:
+            bench = self.bench(emit)
+            passport = self.passport()
+            if passport is not None and self.adapter_dir is not None and bench.model is None:
+                allow = self.allow_base_mismatch
+                bench.attach_saved(self.adapter_dir, passport, allow_base_mismatch=allow, emit=emit)
+            return bench.predictor(settings, adapter=adapter, label=label, emit=emit, stop=stop or StopToken())
+
+    def test_examples(self, emit: Emit) -> tuple[Example, ...]:
+        """The rows that base and adapter are compared on.
+
+        Raises:
+            DataError: there are none, or they are not those of the passport.
+        """
+        splits = self.read(emit)
+        if "test" not in splits:
+            raise DataError(no_test_rows())
+        passport = self.passport()
+        if passport is not None and "test" in passport.data and "test" not in self.handed_over:
+            check_unchanged("test", expected=passport.data["test"].sha256, actual=splits["test"].sha256)
+        return splits["test"].items[: self.resolved.recipe.evaluation.max_rows]
+
+    def passport(self) -> Passport | None:
+        """The adapter's passport, if there is an adapter."""
+        from lorasdk.artifacts.passport import read_passport
+
+        return None if self.adapter_dir is None else read_passport(self.adapter_dir)
+
+    def close(self) -> None:
+        """Let go of the model's memory."""
+        with self._loading:
+            bench, self._bench = self._bench, None
+        if bench is not None:
+            bench.release()
+
+    @contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        if not self._training.acquire(blocking=False):
+            raise TrainingError(busy("train"))
+        try:
+            yield
+        finally:
+            self._training.release()

@@ -1,0 +1,139 @@
+"""What a `FineTuner` holds in memory: tokenizer, base model, adapter. Heavy: imported only when work begins."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorasdk.artifacts.adapter_folder import check_weights
+from lorasdk.artifacts.passport import Passport
+from lorasdk.basemodel.loading import LoadedBase, load_base_model, model_folder
+from lorasdk.basemodel.saved_adapter import attach_saved_adapter, check_base_fingerprint
+from lorasdk.basemodel.tokenizer import load_tokenizer
+from lorasdk.contracts import LocatedModel
+from lorasdk.data.encoding import Encoder
+from lorasdk.data.examples import Examples
+from lorasdk.data.prepare import PreparedSplit, prepare_split
+from lorasdk.data.template import choose_template
+from lorasdk.errors import AdapterError, Problem
+from lorasdk.events import BaseModelLoaded, Emit, Notice
+from lorasdk.inference.predictor import Predictor
+from lorasdk.recipe.schema import GenerationSection
+from lorasdk.resolving import Resolved
+from lorasdk.stopping import StopToken
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+
+@dataclass
+class Workbench:
+    """A base model with its tokenizer and at most one adapter, in memory."""
+
+    resolved: Resolved
+    trust_remote_code: bool
+    encoder: Encoder
+    located: LocatedModel
+    base: LoadedBase | None = None
+    base_vocabulary: int = 0
+    model: PeftModel | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(cls, resolved: Resolved, *, trust_remote_code: bool, emit: Emit) -> Workbench:
+        """Find the base model's files and load its tokenizer; the weights wait until they are needed."""
+        request = replace(resolved.request, notify=lambda code, message: emit(Notice(code, message)))
+        located = resolved.model_source.locate(request)
+        tokenizer = load_tokenizer(model_folder(located), trust_remote_code=trust_remote_code)
+        setting = resolved.recipe.base_model.chat_template
+        template = choose_template(setting, tokenizer, resolve=resolved.recipe.path)
+        if setting == "auto" and template.origin != "tokenizer":
+            emit(Notice("template.fallback", f"the tokenizer has no chat template; using {template.origin}"))
+        return cls(resolved, trust_remote_code, Encoder.of(tokenizer, template), located)
+
+    def prepare(self, splits: Mapping[str, Examples], emit: Emit) -> dict[str, PreparedSplit]:
+        """Encode and prove every split."""
+        section = self.resolved.recipe.data
+        return {
+            name: prepare_split(name, examples.items, self.encoder, section, skipped=examples.skipped, emit=emit)
+            for name, examples in splits.items()
+        }
+
+    def load_base(self, emit: Emit) -> LoadedBase:
+        """The base model, loaded at the first call."""
+        if self.base is None:
+            section = self.resolved.recipe.base_model
+            base = load_base_model(self.located, section, trust_remote_code=self.trust_remote_code)
+            emit(
+                BaseModelLoaded(
+                    source=section.source,
+                    device=base.device.name,
+                    dtype=base.device.dtype,
+                    quantization=base.quantization,
+                    parameters=base.parameters,
+                    seconds=base.seconds,
+                )
+            )
+            self.base = base
+            self.base_vocabulary = base.model.get_input_embeddings().weight.shape[0]
+        return self.base
+
+    def attach_saved(self, folder: Path, passport: Passport, *, allow_base_mismatch: bool, emit: Emit) -> None:
+        """Put a saved adapter on the base model, if its passport agrees with template, weights and base.
+
+        Raises:
+            AdapterError: something does not agree.
+        """
+        _require_template(passport, self.encoder, folder)
+        check_weights(folder, passport)
+        base = self.load_base(emit)
+        check_base_fingerprint(
+            passport.base_model.fingerprint,
+            base.fingerprint,
+            expected_source=passport.base_model.source,
+            actual_source=self.resolved.recipe.base_model.source,
+            override=allow_base_mismatch,
+        )
+        self.model = attach_saved_adapter(base, folder)
+
+    def predictor(
+        self, settings: GenerationSection, *, adapter: bool, label: str, emit: Emit, stop: StopToken
+    ) -> Predictor:
+        """Something that answers, with the adapter or without."""
+        model = self.model if self.model is not None else self.load_base(emit).model
+        return Predictor(
+            model=model,
+            encoder=self.encoder,
+            settings=settings,
+            lock=self.lock,
+            adapter=adapter,
+            label=label,
+            emit=emit,
+            stop=stop,
+        )
+
+    def release(self) -> None:
+        """Let go of the model's memory."""
+        self.model = self.base = None
+        gc.collect()
+
+
+def _require_template(passport: Passport, encoder: Encoder, folder: Path) -> None:
+    template = encoder.renderer.template
+    if template.sha256 == passport.template.sha256:
+        return
+    raise AdapterError(
+        Problem(
+            code="adapter.template-changed",
+            message="the chat template is not the one the adapter was trained with, so prompts would differ",
+            place=str(folder),
+            field="base_model.chat_template",
+            found=f"{template.origin}, sha256 {template.sha256}",
+            allowed=f"{passport.template.origin}, sha256 {passport.template.sha256}",
+            fix="use the base model's files as they were, or train again",
+        )
+    )
