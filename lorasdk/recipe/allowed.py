@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 from pydantic import BaseModel
 
@@ -13,58 +13,53 @@ from lorasdk.recipe.recipe import Location
 Schema = Mapping[str, Any]
 
 
-@lru_cache(maxsize=64)
-def _schema_of(model: type[BaseModel]) -> Schema:
-    return model.model_json_schema()
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a model allows, field by field."""
 
+    root: Schema
+    """The model's JSON Schema."""
 
-def true_location(model: type[BaseModel], location: Location) -> Location:
-    """Cut off what pydantic adds to a location for members of unions."""
-    kept: Location = ()
-    for part in location:
-        if not _nodes(model, (*kept, part)):
-            break
-        kept = (*kept, part)
-    return kept
+    @classmethod
+    def by(cls, model: type[BaseModel]) -> Self:
+        """Read it off `model`."""
+        return cls(model.model_json_schema())
 
+    def keys(self, location: Location) -> list[str]:
+        """Keys that the mapping at `location` may have, the component's own options left out."""
+        return sorted({key for node in self._nodes(location) for key in node.get("properties", {})})
 
-def allowed_keys(model: type[BaseModel], location: Location) -> list[str]:
-    """Keys that the mapping at `location` may have; empty when it takes any."""
-    nodes = _nodes(model, location)
-    return sorted({key for node in nodes for key in node.get("properties", {})})
+    def choices(self, location: Location) -> list[str]:
+        """The texts that may stand at `location`, when they are listed."""
+        return [str(choice) for node in self._nodes(location) for choice in node.get("enum", [])]
 
+    def words(self, location: Location) -> str:
+        """What may stand at `location`, such as ``a whole number from 1 to 4096``."""
+        return ", or ".join(dict.fromkeys(_words(node, self) for node in self._nodes(location)))
 
-def describe(model: type[BaseModel], location: Location) -> str:
-    """What may stand at `location`, such as ``a whole number from 1 to 4096``."""
-    parts = dict.fromkeys(_words(node) for node in _nodes(model, location))
-    return " or ".join(parts)
+    def secret(self, location: Location) -> bool:
+        """Whether the field at `location` is declared secret."""
+        return any(node.get("format") == "password" for node in self._nodes(location))
 
+    def locations(self) -> Iterator[Location]:
+        """Every field with a name of its own, the outer before the inner, without items of lists."""
+        waiting: list[Location] = [(key,) for key in self.keys(())]
+        for location in waiting:
+            yield location
+            waiting += [(*location, key) for key in self.keys(location)]
 
-def is_open(model: type[BaseModel], location: Location) -> bool:
-    """Whether the mapping at `location` carries options of a component beside its own keys."""
-    return any(node.get("additionalProperties") is True for node in _nodes(model, location))
+    def alternatives(self, node: Schema) -> list[Schema]:
+        """The node itself, or the members of the union it stands for."""
+        if "$ref" in node:
+            return self.alternatives(self.root["$defs"][node["$ref"].removeprefix("#/$defs/")])
+        members = node.get("anyOf") or node.get("oneOf")
+        return [inner for member in members for inner in self.alternatives(member)] if members else [node]
 
-
-def is_secret(model: type[BaseModel], location: Location) -> bool:
-    """Whether the field at `location` is declared secret."""
-    return any(node.get("format") == "password" for node in _nodes(model, location))
-
-
-def _nodes(model: type[BaseModel], location: Location) -> list[Schema]:
-    """Every alternative of the schema at `location`; none when nothing may stand there."""
-    root = _schema_of(model)
-    nodes = _alternatives(root, root)
-    for part in location:
-        nodes = [inner for node in nodes for child in _children(node, part) for inner in _alternatives(child, root)]
-    return nodes
-
-
-def _alternatives(node: Schema, root: Schema) -> list[Schema]:
-    if "$ref" in node:
-        return _alternatives(root["$defs"][node["$ref"].rsplit("/", 1)[-1]], root)
-    if "anyOf" in node:
-        return [inner for member in node["anyOf"] for inner in _alternatives(member, root)]
-    return [node]
+    def _nodes(self, location: Location) -> list[Schema]:
+        nodes = self.alternatives(self.root)
+        for part in location:
+            nodes = [inner for node in nodes for child in _children(node, part) for inner in self.alternatives(child)]
+        return nodes
 
 
 def _children(node: Schema, part: str | int) -> list[Schema]:
@@ -76,30 +71,41 @@ def _children(node: Schema, part: str | int) -> list[Schema]:
     return [extra] if isinstance(extra, dict) else []
 
 
-def _words(node: Schema) -> str:
+def _words(node: Schema, allowed: Allowed) -> str:
     if "const" in node:
         return str(node["const"])
     if "enum" in node:
         return ", ".join(map(str, node["enum"]))
-    kind = node.get("type")
+    kind = str(node.get("type"))
     if kind in {"integer", "number"}:
         return ("a whole number" if kind == "integer" else "a finite number") + _range(node)
     if kind == "array":
-        return "a list of " + _words(node["items"]).removeprefix("a ") + "s" if "items" in node else "a list"
+        return _list(node, allowed)
     if kind == "string":
-        return f"a text that matches {node['pattern']}" if "pattern" in node else "a text"
-    return {"boolean": "true or false", "null": "null"}.get(str(kind), "a mapping")
+        return _text(node)
+    names = {"boolean": "true or false", "null": "null", "object": "a mapping"}
+    return names.get(kind, "any value")
+
+
+def _text(node: Schema) -> str:
+    if "pattern" not in node:
+        return "a text"
+    examples = ", ".join(map(str, node.get("examples", [])))
+    return f"a text that matches {node['pattern']}" + (f", such as {examples}" if examples else "")
+
+
+def _list(node: Schema, allowed: Allowed) -> str:
+    least = f"at least {node['minItems']} long, " if node.get("minItems") else ""
+    members = allowed.alternatives(node["items"]) if "items" in node else []
+    inner = " or ".join(dict.fromkeys(_words(member, allowed) for member in members)) or "any value"
+    return f"a list ({least}each item {inner})"
 
 
 def _range(node: Schema) -> str:
     low, above = node.get("minimum"), node.get("exclusiveMinimum")
     high, below = node.get("maximum"), node.get("exclusiveMaximum")
-    start = f"from {low}" if low is not None else f"above {above}" if above is not None else ""
-    if high is not None:
-        end = f"to {high}" if low is not None else f"and at most {high}"
-    else:
-        end = f"and below {below}" if below is not None else ""
-    if start == f"from {low}" and not end:
-        start = f"of at least {low}"
-    words = " ".join(part for part in (start, end) if part).removeprefix("and ")
-    return f" {words}" if words else ""
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    bounds = [("of at least", low), ("above", above), ("of at most", high), ("below", below)]
+    words = " and ".join(f"{word} {bound}" for word, bound in bounds if bound is not None)
+    return f" {words.replace('and of', 'and')}" if words else ""

@@ -23,26 +23,11 @@ def recipe_schema(
     """
     schema = Recipe.model_json_schema()
     definitions = schema["$defs"]
-    _add_shorthand(definitions)
     if loaders is not None:
         _add_components(definitions, "DataSource", "loader", loaders, default="file")
     if evaluators is not None:
         _add_components(definitions, "EvaluatorSpec", "name", evaluators, default=None)
     return {"$schema": DIALECT, "title": "lorasdk recipe", **{k: v for k, v in schema.items() if k != "title"}}
-
-
-def _add_shorthand(definitions: dict[str, Any]) -> None:
-    """Let through what validators expand: a path for a source, a number for a split, a name for an evaluator."""
-    properties = definitions["DataSection"]["properties"]
-    path = {"type": "string", "minLength": 1, "description": "Path of a file: short for {loader: file, path: …}."}
-    share = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "description": "Share of training rows."}
-    count = {"type": "integer", "minimum": 1, "description": "Number of training rows."}
-    for name, forms in (("train", [path]), ("validation", [path, share, count]), ("test", [path, share, count])):
-        long = {key: value for key, value in properties[name].items() if key not in {"description", "default"}}
-        rest = {key: value for key, value in properties[name].items() if key in {"description", "default"}}
-        properties[name] = {"anyOf": [*forms, *long.get("anyOf", [long])], **rest}
-    items = definitions["EvaluationSection"]["properties"]["evaluators"]
-    items["items"] = {"anyOf": [{"type": "string", "description": "Name of an evaluator."}, items["items"]]}
 
 
 def _add_components(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import Any, TypeAlias
 
 from lorasdk.errors import Problem, RecipeError
-from lorasdk.recipe.explaining import explain
+from lorasdk.recipe.explaining import Context
 from lorasdk.recipe.file_text import IN_CODE, read_recipe_file
+from lorasdk.recipe.homes import recipe_homes
+from lorasdk.recipe.judging import judge
 from lorasdk.recipe.overrides import Overrides, apply_overrides
-from lorasdk.recipe.reading import Document, read_document
+from lorasdk.recipe.plain import plain_data
+from lorasdk.recipe.reading import read_document
 from lorasdk.recipe.recipe import SECRETS, Location, Origin, Recipe
-from lorasdk.recipe.schema import TWO_ENDS
 from lorasdk.recipe.secrets import resolve_secret, stray_references
 from lorasdk.recipe.versions import version_problem
 
@@ -25,131 +26,125 @@ data:
   train: rows.jsonl"""
 """The shortest recipe; the base model and everything else has a default."""
 
-RecipeSource = str | os.PathLike[str] | Mapping[str, object] | Recipe
+_STAND_INS: Mapping[Location, object] = {
+    ("name",): "unnamed",
+    ("data",): {"train": "unknown"},
+    ("data", "train"): "unknown",
+}
+"""Lets the search for more problems go on where a required field is missing."""
+
+RecipeSource: TypeAlias = str | os.PathLike[str] | Mapping[str, object] | Recipe
+"""Anything that `load_recipe` takes."""
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class _Draft:
-    """A recipe on its way: data that is not validated yet, and where it came from."""
+    """A recipe that is not validated yet."""
 
-    data: object
+    data: Any
     name: str
+    """What places begin with."""
+    origin: Origin
     text: str = ""
-    base_dir: Path = field(default_factory=Path.cwd)
-    keys: dict[Location, str] = field(default_factory=dict)
-    values: dict[Location, str] = field(default_factory=dict)
-    references: dict[Location, str] = field(default_factory=dict)
-    literal_secrets_allowed: bool = False
-
-    def place(self, location: Location, key: bool) -> str:
-        """Nearest known place of a key or value."""
-        table = self.keys if key else self.values
-        while location and location not in table:
-            location, table = location[:-1], self.values
-        return table.get(location, self.name)
+    """What was read, when it was a text."""
 
 
 def load_recipe(source: RecipeSource, *, overrides: Overrides = ()) -> Recipe:
     """Read and validate a recipe; no plugin and no model is touched.
 
     Args:
-        source: a path (a `Path`, or a text of one line without ``{``), YAML 1.2 or JSON text (more than one line, or
-            starting with ``{``), a mapping, or a `Recipe`. Relative paths in it start at the file's folder, else at
-            the working directory.
-        overrides: ``["lora.rank=4"]`` or ``{"lora.rank": 4}``.
+        source: a path (a `Path`, or a string of one line), YAML 1.2 or JSON text (a string of several lines, or one
+            that starts with ``{``), a mapping, or a `Recipe`. Relative paths in it start at the file's folder, else
+            at the working directory.
+        overrides: ``["lora.rank=4"]``, each value written as in YAML, or ``{"lora.rank": 4}``. They are applied in
+            order, before validation; ``null`` empties an optional field.
 
     Raises:
         RecipeError: every problem, each with its place, what was found and what is allowed.
     """
-    if isinstance(source, Recipe):
-        if not overrides:
-            return source
-        base_dir = source.base_dir
-        draft = _Draft(source.model_dump(exclude_unset=True), "recipe", base_dir=base_dir, literal_secrets_allowed=True)
-        draft.references.update(source.references)
-    else:
-        draft = _draft(source)
+    if isinstance(source, Recipe) and not overrides:
+        return source
+    draft = _draft(source)
     if not isinstance(draft.data, dict):
         raise RecipeError(_not_a_mapping(draft))
-    places = apply_overrides(draft.data, overrides)
-    draft.keys.update(places)
-    draft.values.update(places)
-    return _validate(draft, draft.data)
+    wrong_version = version_problem(draft.data, text=draft.text, place=_place(draft, ("version",)))
+    if wrong_version is not None:
+        raise RecipeError(wrong_version)
+    return _validated(replace(draft, origin=apply_overrides(draft.data, overrides, draft.origin)))
 
 
-def _draft(source: str | os.PathLike[str] | Mapping[str, object]) -> _Draft:
+def _draft(source: RecipeSource) -> _Draft:
+    if isinstance(source, Recipe):
+        return _Draft(plain_data(source), "", source.origin)
     if isinstance(source, Mapping):
-        return _Draft(_plain(source), "recipe", literal_secrets_allowed=True)
-    if isinstance(source, str) and ("\n" in source or source.lstrip().startswith("{") or not source.strip()):
-        return _parsed(source, "recipe", Path.cwd())
-    path = Path(source).expanduser()
+        return _Draft(plain_data(source), "", Origin())
+    if isinstance(source, str) and _is_text(source):
+        return _parsed(source, "<text>", Path.cwd())
+    path = Path(os.path.expanduser(source))  # noqa: PTH111 - Path.expanduser fails for a user that does not exist
     return _parsed(read_recipe_file(path), str(source), path.absolute().parent)
 
 
+def _is_text(source: str) -> bool:
+    return "\n" in source or source.lstrip().startswith("{") or not source.strip()
+
+
 def _parsed(text: str, name: str, base_dir: Path) -> _Draft:
-    document: Document = read_document(text, name=name)
-    return _Draft(document.data, name, text, base_dir, document.keys, document.values)
+    document = read_document(text, name=name)
+    return _Draft(document.data, name, Origin(base_dir, document.values, document.keys), text)
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+def _place(draft: _Draft, location: Location) -> str:
+    return draft.origin.place(location) or draft.name
 
 
 def _not_a_mapping(draft: _Draft) -> Problem:
     if draft.data is None:
-        return Problem("recipe.empty", "the recipe is empty", draft.name, fix=f"begin with:\n{MINIMAL}")
+        return Problem(
+            code="recipe.empty",
+            message="the recipe is empty",
+            place=draft.name,
+            found="nothing",
+            allowed="at least a name and training rows",
+            fix=f"begin with:\n{MINIMAL}",
+        )
     kind = type(draft.data).__name__
     return Problem(
         code="recipe.not-a-mapping",
         message=f"expected a mapping, got {kind}",
-        place=draft.place((), False),
+        place=_place(draft, ()),
         found=kind,
-        allowed="keys with values, such as\n" + MINIMAL,
-        fix="remove the leading '- '" if kind == "list" else f"write a recipe, or build one in code: {IN_CODE}",
+        allowed=f"keys with values, such as\n{MINIMAL}",
+        fix="remove the '- ' before the keys" if kind == "list" else f"write keys, or build it in code: {IN_CODE}",
     )
 
 
-def _validate(draft: _Draft, data: dict[str, object]) -> Recipe:
-    wrong_version = version_problem(data, text=draft.text, place=draft.place(("version",), False))
-    if wrong_version is not None:
-        raise RecipeError(wrong_version)
-    problems = stray_references(data, draft.values)
-    problems += _resolve_secrets(draft, data)
-    try:
-        recipe = Recipe.model_validate(data)
-    except ValidationError as error:
-        problems += explain(error, Recipe, place=draft.place)
-        problems += _two_ends(draft, data, problems)
-    if problems:
+def _validated(draft: _Draft) -> Recipe:
+    problems = stray_references(draft.data, draft.origin)
+    data, references, unresolved = _with_secrets(draft)
+    context = Context(
+        place=lambda location, key: draft.origin.place(location, key=key) or draft.name, homes=recipe_homes()
+    )
+    recipe, wrong = judge(Recipe, data, context, stand_ins=_STAND_INS)
+    problems += unresolved + wrong
+    if recipe is None or problems:
         raise RecipeError(*problems)
-    return recipe.with_origin(Origin(draft.base_dir, draft.values, draft.references))
+    return recipe.with_origin(replace(draft.origin, references=references))
 
 
-def _two_ends(draft: _Draft, data: dict[str, object], known: list[Problem]) -> list[Problem]:
-    """The contradiction that pydantic looks for only when every single field is right."""
-    training = data.get("training")
-    both = isinstance(training, dict) and all(training.get(key) is not None for key in ("epochs", "max_steps"))
-    if not both or any(problem.code == "recipe.inconsistent" and problem.field == "training" for problem in known):
-        return []
-    place = draft.place(("training", "max_steps"), True)
-    return [Problem("recipe.inconsistent", TWO_ENDS, place, "training")]
-
-
-def _resolve_secrets(draft: _Draft, data: dict[str, object]) -> list[Problem]:
-    problems: list[Problem] = []
-    for section_name, key in SECRETS:
-        section = data.get(section_name)
-        value = section.get(key) if isinstance(section, dict) else None
-        if not isinstance(section, dict) or value is None:
+def _with_secrets(draft: _Draft) -> tuple[dict[str, Any], dict[Location, str], list[Problem]]:
+    """The data with each secret read from the environment, and the references they were read from."""
+    data, problems = dict(draft.data), []
+    references: dict[Location, str] = {}
+    for location in SECRETS:
+        section, key = location
+        if not isinstance(data.get(section), dict) or key not in data[section]:
             continue
-        reference = isinstance(value, str) and value.startswith("${env:")
-        if draft.literal_secrets_allowed and not reference:
+        if not isinstance(data[section][key], str):
+            # Given in code, or left over from a recipe that was read before.
+            references.update({at: ref for at, ref in draft.origin.references.items() if at == location})
             continue
-        location = (section_name, key)
-        resolved, problem = resolve_secret(value, field=".".join(location), place=draft.place(location, False))
-        data[section_name] = {**section, key: resolved}
+        secret, problem = resolve_secret(data[section][key], field=".".join(location), place=_place(draft, location))
+        references.update({location: data[section][key]} if problem is None else {})
         problems += [problem] if problem else []
-        draft.references[location] = str(value)
-    return problems
+        data[section] = {**data[section], key: secret}
+    return data, references, problems

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from lorasdk.errors import Problem, RecipeError
-from lorasdk.recipe.allowed import allowed_keys, is_secret
-from lorasdk.recipe.explaining import explain
+from lorasdk.recipe.allowed import Allowed
+from lorasdk.recipe.explaining import Context, dotted
+from lorasdk.recipe.homes import recipe_homes
+from lorasdk.recipe.judging import judge
 from lorasdk.recipe.recipe import Location, Recipe
-from lorasdk.recipe.secrets import resolve_secret
+from lorasdk.recipe.secrets import MARK, resolve_secret, stray_reference, texts
 
 Options = TypeVar("Options", bound=BaseModel)
 
@@ -22,7 +24,7 @@ def validate_options(
     """Make the component's options from what the recipe says at `location`.
 
     Args:
-        model: the component's closed ``Options``.
+        model: the component's closed ``Options``; its `SecretStr` fields may be written as ``${env:NAME}``.
         options: the keys that are not the section's own.
         recipe: for places in messages.
         location: where the options stand, such as ``("data", "train")``.
@@ -30,36 +32,32 @@ def validate_options(
     Raises:
         RecipeError: every problem of these options.
     """
-    resolved, problems = _resolve_secrets(model, options, recipe, location)
-    try:
-        validated = model.model_validate(resolved)
-    except ValidationError as error:
-        own = [key for key in allowed_keys(Recipe, location) if key not in options]
-        problems += explain(error, model, place=lambda where, _key: recipe.place(*where), prefix=location, also=own)
-    if problems:
+    resolved, problems = _with_secrets(model, options, recipe, location)
+    own = [key for key in Allowed.by(Recipe).keys(location) if key not in options]
+    context = Context(
+        place=lambda where, key: recipe.origin.place(where, key=key), homes=recipe_homes(), prefix=location, also=own
+    )
+    validated, wrong = judge(model, resolved, context, stand_ins={})
+    problems += [problem for problem in wrong if problem.field not in {known.field for known in problems}]
+    if validated is None or problems:
         raise RecipeError(*problems)
     return validated
 
 
-def _resolve_secrets(
+def _with_secrets(
     model: type[BaseModel], options: Mapping[str, object], recipe: Recipe, location: Location
 ) -> tuple[dict[str, object], list[Problem]]:
     resolved, problems = dict(options), []
+    allowed = Allowed.by(model)
     for key, value in options.items():
         where = (*location, key)
-        field, place = ".".join(map(str, where)), recipe.place(*where)
-        if is_secret(model, (key,)) and isinstance(value, str):
-            resolved[key], problem = resolve_secret(value, field=field, place=place)
+        if allowed.secret((key,)) and isinstance(value, str):
+            resolved[key], problem = resolve_secret(value, field=dotted(where), place=recipe.place(*where))
             problems += [problem] if problem else []
-        elif isinstance(value, str) and "${env:" in value:
-            problems.append(
-                Problem(
-                    code="recipe.environment",
-                    message="only options declared secret may refer to the environment",
-                    place=place,
-                    field=field,
-                    found=value,
-                    fix="write the value itself",
-                )
-            )
+            continue
+        problems += [
+            stray_reference(text, field=dotted(inner), place=recipe.place(*inner))
+            for inner, text in texts(value, where)
+            if MARK in text
+        ]
     return resolved, problems

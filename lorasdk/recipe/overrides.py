@@ -2,96 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
 
-from lorasdk.errors import LorasdkError, Problem, RecipeError
+from lorasdk.errors import Problem, RecipeError
+from lorasdk.recipe.plain import plain_data
 from lorasdk.recipe.reading import read_document
-from lorasdk.recipe.recipe import Location
+from lorasdk.recipe.recipe import Location, Origin
 
-Overrides = Mapping[str, object] | Sequence[str]
-
-SOURCES = (("data", "train"), ("data", "validation"), ("data", "test"))
-"""Fields whose text is short for a mapping with a path."""
+Overrides: TypeAlias = Mapping[str, object] | Sequence[str]
+"""``["lora.rank=4"]``, or ``{"lora.rank": 4}``."""
 
 
-def apply_overrides(data: dict[str, object], overrides: Overrides) -> dict[Location, str]:
+def apply_overrides(data: dict[str, Any], overrides: Overrides, origin: Origin) -> Origin:
     """Set the fields in `data`, in place.
 
     Returns:
-        The place of each field that was set: the override itself.
+        The origin in which each field that was set has its override as its place.
 
     Raises:
-        RecipeError: an override is no ``section.field=value``.
+        RecipeError: every override that is no ``section.field=value``.
     """
-    places: dict[Location, str] = {}
     problems: list[Problem] = []
-    for written, location, value in _parsed(overrides, problems):
-        _set(data, location, value)
-        places[location] = written
+    for dotted, value in _parsed(overrides, problems):
+        location, problem = _set(data, dotted, value)
+        origin = _replaced(origin, location, f"override {dotted}")
+        problems += [problem] if problem else []
     if problems:
         raise RecipeError(*problems)
-    return places
+    return origin
 
 
-def _parsed(overrides: Overrides, problems: list[Problem]) -> Iterable[tuple[str, Location, object]]:
+def _parsed(overrides: Overrides, problems: list[Problem]) -> Iterator[tuple[str, object]]:
     if isinstance(overrides, Mapping):
-        yield from ((f"override {key}", tuple(key.split(".")), value) for key, value in overrides.items())
+        yield from ((str(dotted), plain_data(value)) for dotted, value in overrides.items())
         return
-    for text in overrides:
-        path, equals, value = text.partition("=")
-        if not (path.strip() and equals and value.strip()):
-            problems.append(_incomplete(text, path))
+    for text in [overrides] if isinstance(overrides, str) else overrides:
+        dotted, equals, value = (part.strip() for part in text.partition("="))
+        if not (equals and value) or not all(dotted.split(".")):
+            problems.append(_incomplete(dotted, equals, value))
             continue
         try:
-            parsed = read_document(value, name=f"override {text}").data
-        except LorasdkError as error:
+            # The value is not quoted in places, as it may be a secret.
+            yield dotted, read_document(value, name=f"override {dotted}").data
+        except RecipeError as error:
             problems.extend(error.problems)
-            continue
-        yield f"override {text}", tuple(path.strip().split(".")), parsed
 
 
-def _incomplete(text: str, path: str) -> Problem:
-    missing = "the name of the field" if not path.strip() else "the value"
+def _incomplete(dotted: str, equals: str, value: str) -> Problem:
+    missing = "field missing" if not all(dotted.split(".")) else "value missing"
     return Problem(
         code="recipe.bad-override",
-        message=f"{missing} is missing",
-        place=f"override {text}",
-        found=repr(text),
-        allowed="section.field=value",
-        fix=f"write {path.strip() or 'lora.rank'}=… ; null empties an optional field",
+        message=f"{missing}: an override is section.field=value",
+        place=f"override {dotted}{equals}",
+        field=dotted,
+        found="nothing" if missing == "value missing" or not value else f"{dotted or 'nothing'} before the =",
+        allowed="section.field=value, such as lora.rank=4",
+        fix=f"write {dotted}=…; {dotted}=null empties an optional field" if value == "" else "write the field's name",
     )
 
 
-def _set(data: dict[str, object], location: Location, value: object) -> None:
-    target: object = data
-    for depth, part in enumerate(location[:-1]):
-        here = location[: depth + 1]
-        inner = _child(target, part)
-        if isinstance(inner, str) and here in SOURCES:
-            inner = {"path": inner}
-        inner = list(inner) if isinstance(inner, list) else dict(inner) if isinstance(inner, Mapping) else {}
-        _put(target, part, inner)
-        target = inner
-    _put(target, location[-1], value)
+def _set(data: dict[str, Any], dotted: str, value: object) -> tuple[Location, Problem | None]:
+    """Walk down to the field, opening short forms and missing sections on the way, and set it."""
+    target: Any = data
+    location: Location = ()
+    *sections, last = dotted.split(".")
+    for part in sections:
+        key = _key(target, part)
+        if key is None:
+            return location, _no_item(dotted, part, target)
+        location = (*location, key)
+        target = _open(target, key, location)
+    key = _key(target, last)
+    if key is None:
+        return location, _no_item(dotted, last, target)
+    _put(target, key, value)
+    return (*location, key), None
 
 
-def _child(target: object, part: str | int) -> object:
-    if isinstance(target, list):
-        index = _index(target, part)
-        return target[index] if index is not None else None
-    return target.get(part) if isinstance(target, dict) else None
+def _key(target: dict[str, Any] | list[Any], part: str) -> str | int | None:
+    if isinstance(target, dict):
+        return part
+    return int(part) if part.isascii() and part.isdigit() and int(part) < len(target) else None
 
 
-def _put(target: object, part: str | int, value: object) -> None:
-    if isinstance(target, list):
-        index = _index(target, part)
-        if index is not None:
-            target[index] = value
-            return
-        target.append({str(part): value})  # validation then says what a list item may be
-    elif isinstance(target, dict):
-        target[part] = value
+def _put(target: Any, key: str | int, value: object) -> None:  # noqa: ANN401 - plain data
+    target[key] = value
 
 
-def _index(items: list[object], part: str | int) -> int | None:
-    return int(part) if str(part).isdecimal() and int(part) < len(items) else None
+def _open(target: Any, key: str | int, location: Location) -> Any:  # noqa: ANN401 - plain data
+    """Step into a field, so that something can be set in it."""
+    inner = target.get(key) if isinstance(target, dict) else target[key]
+    _put(target, key, _opened(inner, location))
+    return target[key]
+
+
+def _opened(value: object, location: Location) -> dict[str, Any] | list[Any]:
+    """What a field can be set in: the section itself, or what a short form is short for."""
+    if isinstance(value, dict | list):
+        return value
+    if isinstance(value, str) and location[0] == "data":
+        return {"path": value}
+    return {"name": value} if isinstance(value, str) and location[:2] == ("evaluation", "evaluators") else {}
+
+
+def _no_item(dotted: str, part: str, items: Sequence[object]) -> Problem:
+    return Problem(
+        code="recipe.bad-override",
+        message=f"{part!r} is no item of this list",
+        place=f"override {dotted}",
+        field=dotted,
+        found=part,
+        allowed=f"0 to {len(items) - 1}" if items else "nothing, the list is empty",
+        fix="give the item's number, or set the whole list as [first, second]",
+    )
+
+
+def _replaced(origin: Origin, location: Location, place: str) -> Origin:
+    """Forget where the replaced values stood; a section that the override created is its doing too."""
+    kept = {at: old for at, old in origin.places.items() if at[: len(location)] != location}
+    keys = {at: old for at, old in origin.keys.items() if at[: len(location)] != location}
+    references = {at: old for at, old in origin.references.items() if at[: len(location)] != location}
+    made = {location[:depth]: place for depth in range(1, len(location) + 1)}
+    return replace(origin, places={**made, **kept}, keys={**made, **keys}, references=references)

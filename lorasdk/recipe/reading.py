@@ -1,12 +1,11 @@
 """Reads YAML 1.2 and JSON into plain data and remembers where everything stood. Data only: no tags, no code.
 
-The parser is ruamel.yaml's; this file walks its nodes, so that duplicate keys, tags and bombs are found with their
-places, all at once.
+The parser is ruamel.yaml's. Its events are composed here, so that duplicate keys and tags are found all at once with
+their places, and so that nesting and alias bombs are refused before they unfold.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from lorasdk.errors import Problem, RecipeError
 from lorasdk.recipe.recipe import Location
+from lorasdk.recipe.scalars import plain_scalar
+from lorasdk.recipe.syntax import syntax_problem, unreadable_character
 
 if TYPE_CHECKING:
-    from ruamel.yaml.error import MarkedYAMLError
-    from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+    from ruamel.yaml.events import Event
 
-MAX_DEPTH = 40
+MAX_CHARACTERS = 256 * 1024
+"""Length of a recipe's text; real ones have a few thousand characters."""
+MAX_DEPTH = 30
 """Nesting of a recipe; real ones need about six."""
-MAX_VALUES = 20_000
+MAX_VALUES = 10_000
 """Values after aliases are expanded."""
-_TAG = "tag:yaml.org,2002:"
-_PLAIN_TAGS = frozenset(_TAG + kind for kind in ("str", "int", "float", "bool", "null", "seq", "map"))
 
 
 @dataclass(slots=True)
@@ -39,6 +39,16 @@ class Document:
     """``file:line:column`` of each value."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A value with its place; an alias is the same node again."""
+
+    value: Any
+    place: str
+    keys: dict[str, str] = field(default_factory=dict)
+    size: int = 1
+
+
 def read_document(text: str, *, name: str) -> Document:
     """Parse one YAML 1.2 or JSON document.
 
@@ -49,144 +59,178 @@ def read_document(text: str, *, name: str) -> Document:
     Raises:
         RecipeError: a syntax error, or all duplicate keys and tags, or too deep or too large.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise RecipeError(too_large(name, f"longer than {MAX_CHARACTERS} characters"))
+    text = text.removeprefix("\ufeff")
+    if problem := unreadable_character(text, name):
+        raise RecipeError(problem)
+    composer = _Composer(name, _events(_with_spaces(text), name))
+    root = composer.document()
+    if composer.problems:
+        raise RecipeError(*composer.problems)
+    document = Document(None)
+    if root is not None:
+        document.data = _unfold(root, (), document)
+    return document
+
+
+def too_large(place: str, what: str) -> Problem:
+    """The problem of a recipe that is no recipe by its size."""
+    return Problem(
+        "recipe.too-large", f"the recipe is {what}", place, fix="a recipe is short; put rows into data files"
+    )
+
+
+def _with_spaces(text: str) -> str:
+    """JSON is indented with tabs as often as with spaces, but YAML knows only spaces."""
+    if not text.lstrip().startswith("{"):
+        return text
+    return re.sub(r"^[ \t]+", lambda match: " " * len(match[0]), text, flags=re.MULTILINE)
+
+
+def _events(text: str, name: str) -> Iterator[Event]:
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    if text.lstrip().startswith("{"):
-        # JSON is indented with tabs as often as with spaces; YAML knows only spaces.
-        text = re.sub(r"^[ \t]+", lambda match: " " * len(match[0]), text, flags=re.MULTILINE)
     try:
-        _refuse_depth(YAML(typ="safe", pure=True).parse(text), name)
-        node = YAML(typ="safe", pure=True).compose(text)
-    except MarkedYAMLError as error:
-        raise RecipeError(_syntax_problem(error, text, name)) from error
-    except (YAMLError, ValueError) as error:
-        problem = Problem("recipe.syntax", f"the text is not YAML: {error}", name, fix="remove what the message names")
-        raise RecipeError(problem) from error
-    walk = _Walk(name)
-    data = walk.build(node, ()) if node is not None else None
-    if walk.problems:
-        raise RecipeError(*walk.problems)
-    return Document(data, walk.keys, walk.values)
-
-
-def _refuse_depth(events: Iterator[Any], name: str) -> None:
-    depth = 0
-    for event in events:
-        kind = type(event).__name__
-        depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
-        if depth > MAX_DEPTH:
-            raise RecipeError(_too_large(name, f"nested more than {MAX_DEPTH} deep"))
-
-
-def _too_large(name: str, what: str) -> Problem:
-    return Problem("recipe.too-large", f"the recipe is {what}", name, fix="a recipe is short; put rows into data files")
+        yield from YAML(typ="safe", pure=True).parse(text)
+    except Exception as error:  # noqa: BLE001 - the scanner also fails with bare ValueError, IndexError, AssertionError
+        # Not chained: ruamel's message quotes whole lines, and one of them may hold a secret.
+        raise RecipeError(syntax_problem(error, text, name)) from None
 
 
 @dataclass(slots=True)
-class _Walk:
+class _Composer:
+    """Makes nodes from events, collecting what a recipe may not contain."""
+
     name: str
+    events: Iterator[Event]
     problems: list[Problem] = field(default_factory=list)
-    keys: dict[Location, str] = field(default_factory=dict)
-    values: dict[Location, str] = field(default_factory=dict)
-    count: int = 0
+    anchors: dict[str, _Node] = field(default_factory=dict)
 
-    def place(self, node: Node) -> str:
-        return f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+    def document(self) -> _Node | None:
+        root = None
+        for event in self.events:
+            kind = type(event).__name__
+            if kind == "DocumentStartEvent":
+                self._check_start(event, first=root is None)
+                root = self.node(next(self.events), ())
+        return root
 
-    def build(self, node: Node, location: Location) -> object:
-        from ruamel.yaml.nodes import MappingNode, ScalarNode
+    def node(self, event: Any, location: Location) -> _Node:  # noqa: ANN401 - ruamel's events share no typed attributes
+        kind, place = type(event).__name__, self._place(event)
+        if kind == "AliasEvent":
+            return self._alias(event, place, location)
+        if len(location) > MAX_DEPTH:
+            raise RecipeError(too_large(place, f"nested more than {MAX_DEPTH} deep"))
+        if event.tag is not None and not (kind == "ScalarEvent" and event.tag == "!"):
+            self._refuse_tag(event.tag, place, location)
+        if kind == "ScalarEvent":
+            node = _Node(plain_scalar(event.value) if event.implicit[0] else self._text(event, location), place)
+        else:
+            node = (self._mapping if kind == "MappingStartEvent" else self._list)(place, location)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+        return node
 
-        self.count += 1
-        # An alias may also stand inside what it refers to, which would never end.
-        if self.count > MAX_VALUES or len(location) > MAX_DEPTH:
-            raise RecipeError(_too_large(self.name, f"larger than {MAX_VALUES} values once its aliases are expanded"))
-        self.values[location] = self.place(node)
-        tag = str(node.tag)
-        if tag not in _PLAIN_TAGS:
-            self._refuse_tag(node, location, tag)
-            return None
-        if isinstance(node, MappingNode):
-            return self._mapping(node, location)
-        if isinstance(node, ScalarNode):
-            return _scalar(node)
-        return [self.build(item, (*location, i)) for i, item in enumerate(node.value)]
+    def _mapping(self, place: str, location: Location) -> _Node:
+        children: dict[str, _Node] = {}
+        keys: dict[str, str] = {}
+        size = 1
+        while type(event := next(self.events)).__name__ != "MappingEndEvent":
+            key = self._key(event, location)
+            if key in keys:
+                self._report_duplicate((*location, key), self._place(event), keys[key])
+            keys.setdefault(key, self._place(event))
+            child = self.node(next(self.events), (*location, key))
+            children.setdefault(key, child)
+            size = self._grown(size, child, place)
+        return _Node(children, place, keys, size)
 
-    def _mapping(self, node: MappingNode, location: Location) -> dict[str, object]:
-        data: dict[str, object] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value) if key_node.id == "scalar" else "?"
-            inner = (*location, key)
-            if key in data:
-                self._report_duplicate(key_node, inner)
-            self.keys[inner] = self.place(key_node)
-            data[key] = self.build(value_node, inner)
-        return data
+    def _list(self, place: str, location: Location) -> _Node:
+        children: list[_Node] = []
+        size = 1
+        while type(event := next(self.events)).__name__ != "SequenceEndEvent":
+            children.append(self.node(event, (*location, len(children))))
+            size = self._grown(size, children[-1], place)
+        return _Node(children, place, {}, size)
 
-    def _report_duplicate(self, node: Node, location: Location) -> None:
-        self.problems.append(
-            Problem(
-                code="recipe.duplicate-key",
-                message=f"the key {location[-1]!r} stands twice; it stood first at {self.keys[location]}",
-                place=self.place(node),
-                field=".".join(map(str, location)),
-                fix="delete one of the two lines",
-            )
+    def _grown(self, size: int, child: _Node, place: str) -> int:
+        if size + child.size > MAX_VALUES:
+            raise RecipeError(too_large(place, f"larger than {MAX_VALUES} values, each alias counted in full"))
+        return size + child.size
+
+    def _key(self, event: Any, location: Location) -> str:  # noqa: ANN401
+        if type(event).__name__ == "ScalarEvent" and event.tag is None:
+            return self._text(event, location)
+        node = self.node(event, (*location, "?"))
+        if not isinstance(node.value, dict | list):
+            return str(node.value)
+        fix = "write a word before the colon"
+        self._report("recipe.key-not-text", "a key must be a text", node.place, fix, location)
+        return "?"
+
+    def _text(self, event: Any, location: Location) -> str:  # noqa: ANN401
+        try:
+            # JSON writes characters beyond U+FFFF as two escapes, which belong together.
+            return str(event.value).encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            fix = "write the character itself"
+            self._report("recipe.syntax", "half of a surrogate pair is no character", self._place(event), fix, location)
+            return "?"
+
+    def _alias(self, event: Any, place: str, location: Location) -> _Node:  # noqa: ANN401
+        if event.anchor in self.anchors:
+            return self.anchors[event.anchor]
+        # Also an alias inside what it refers to, which would never end: an anchor counts once its value is complete.
+        fix = "anchor the value with & before it is used"
+        self._report(
+            "recipe.unknown-alias", f"no value before this one is called &{event.anchor}", place, fix, location
         )
+        return _Node(None, place)
 
-    def _refuse_tag(self, node: Node, location: Location, tag: str) -> None:
+    def _check_start(self, event: Any, *, first: bool) -> None:  # noqa: ANN401
+        if not first:
+            fix = "keep one document to a file: delete the line '---' and what follows"
+            self._report("recipe.several-documents", "a second document begins here", self._place(event), fix)
+        if event.version is not None and tuple(event.version) != (1, 2):
+            written = ".".join(map(str, event.version))
+            self._report(
+                "recipe.yaml-version",
+                f"a recipe is YAML 1.2, not {written}",
+                self._place(event),
+                "delete the %YAML line",
+            )
+
+    def _refuse_tag(self, tag: str, place: str, location: Location) -> None:
         self.problems.append(
             Problem(
                 code="recipe.tag",
                 message="a recipe is data and cannot name types or code",
-                place=self.place(node),
+                place=place,
                 field=".".join(map(str, location)),
-                found=tag,
+                found=str(tag),
                 allowed="plain mappings, lists, texts, numbers, true, false and null",
-                fix="remove the tag",
+                fix="remove the tag; quote the value if it is meant as text",
             )
         )
 
+    def _report_duplicate(self, location: Location, place: str, first: str) -> None:
+        message = f"the key {location[-1]!r} stands twice; it stood first at {first}"
+        self._report("recipe.duplicate-key", message, place, "delete one of the two", location)
 
-def _scalar(node: ScalarNode) -> object:
-    text = str(node.value)
-    kind = str(node.tag).removeprefix(_TAG)
-    if kind == "null":
-        return None
-    if kind == "bool":
-        return text.lower() == "true"
-    if kind == "int":
-        return _integer(text)
-    return _real(text) if kind == "float" else text
+    def _report(self, code: str, message: str, place: str, fix: str, location: Location = ()) -> None:
+        self.problems.append(Problem(code, message, place, ".".join(map(str, location)), fix=fix))
+
+    def _place(self, event: Any) -> str:  # noqa: ANN401
+        return f"{self.name}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
 
 
-def _integer(text: str) -> int | str:
-    digits = text.replace("_", "")
-    sign, body = (digits[0], digits[1:]) if digits[:1] in "+-" else ("", digits)
-    base = {"0x": 16, "0o": 8, "0b": 2}.get(body[:2].lower(), 10)
-    # Python refuses to convert numbers of thousands of digits; such a thing is a text with a wrong type.
-    return int(sign + (body[2:] if base != 10 else body), base) if len(body) < 1000 else text  # noqa: PLR2004
-
-
-def _real(text: str) -> float:
-    plain = text.replace("_", "").lower()
-    named = {".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf, ".nan": math.nan}
-    return named[plain] if plain in named else float(plain)
-
-
-def _syntax_problem(error: MarkedYAMLError, text: str, name: str) -> Problem:
-    mark = error.problem_mark or error.context_mark
-    if mark is None:
-        return Problem("recipe.syntax", f"the text is not YAML: {error.problem}", name)
-    line = text.splitlines()[mark.line] if mark.line < len(text.splitlines()) else ""
-    tab = "\t" in line[: mark.column + 1]
-    caret = f"{line.replace(chr(9), ' ')[:120]}\n           {' ' * mark.column}^"
-    return Problem(
-        code="recipe.syntax",
-        message=f"tab at line {mark.line + 1}; YAML is indented with spaces"
-        if tab
-        else f"syntax error: {error.problem}",
-        place=f"{name}:{mark.line + 1}:{mark.column + 1}",
-        found=caret,
-        fix="replace tabs by spaces" if tab else "look at this line and the one before it",
-    )
+def _unfold(node: _Node, location: Location, document: Document) -> object:
+    """Turn nodes into plain data, each alias into data of its own, and note the places."""
+    document.values[location] = node.place
+    if isinstance(node.value, dict):
+        document.keys.update({(*location, key): place for key, place in node.keys.items()})
+        return {key: _unfold(child, (*location, key), document) for key, child in node.value.items()}
+    if isinstance(node.value, list):
+        return [_unfold(child, (*location, i), document) for i, child in enumerate(node.value)]
+    return node.value

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import posixpath
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import PrivateAttr, model_validator
 
+from lorasdk.recipe.fields import FolderName, Section, Text
+from lorasdk.recipe.meaning import canonical
+from lorasdk.recipe.plain import plain_data, without_secrets
+from lorasdk.recipe.rules import refuse, watching_breaches
 from lorasdk.recipe.schema import (
     BaseModelSection,
     DataSection,
     EvaluationSection,
-    FolderName,
     GenerationSection,
     LoraSection,
-    Section,
-    Text,
     TrainingSection,
 )
 
@@ -39,12 +39,26 @@ class Origin:
     """Relative paths start here."""
     places: Mapping[Location, str] = field(default_factory=dict)
     """``file:line:column`` of each field that was written."""
+    keys: Mapping[Location, str] = field(default_factory=dict)
+    """``file:line:column`` of the key of each of these fields."""
     references: Mapping[Location, str] = field(default_factory=dict)
-    """``${env:NAME}`` of each secret that was given so."""
+    """``${env:NAME}`` of each of the recipe's own secrets that was given so."""
+
+    def place(self, location: Location, *, key: bool = False) -> str:
+        """Place of the value at `location` (or of its key), or of the nearest field around it; empty when unknown."""
+        if key and location in self.keys:
+            return self.keys[location]
+        while location and location not in self.places:
+            location = location[:-1]
+        return self.places.get(location, "")
 
 
 class Recipe(Section):
-    """Everything one training needs to know, as data."""
+    """Everything one training needs to know, as data.
+
+    Building one in code raises pydantic's `ValidationError`; `load_recipe` with a mapping raises a `RecipeError` that
+    explains more.
+    """
 
     version: Literal[1] = 1
     """Version of the recipe format."""
@@ -68,61 +82,61 @@ class Recipe(Section):
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
     @model_validator(mode="after")
-    def _validation_rows_exist(self) -> Recipe:
-        needs = [
-            n
-            for n, used in (
-                ("keep: best", self.training.keep == "best"),
-                ("early_stopping", self.training.early_stopping is not None),
-            )
-            if used
-        ]
-        if needs and self.data.validation is None:
-            raise ValueError(f"training.{needs[0]} needs validation rows; set data.validation, for example to 0.1")
-        return self
+    def _what_is_watched_exists(self) -> Self:
+        breaches = watching_breaches(
+            validation_given=self.data.validation is not None,
+            early_stopping_given=self.training.early_stopping is not None,
+            keep=self.training.keep,
+        )
+        return refuse(self, *breaches)
 
     @property
     def base_dir(self) -> Path:
-        """Folder of the recipe's file, or the working directory when it was built in code."""
+        """Folder of the recipe's file, or the working directory at the time it was built."""
         return self._origin.base_dir
 
-    def path(self, text: str) -> Path:
-        """Make a path of the recipe absolute."""
-        return self.base_dir / Path(text).expanduser()
-
-    def place(self, *location: str | int) -> str:
-        """``file:line:column`` of a field, or of the nearest written field around it; empty when built in code."""
-        places = self._origin.places
-        while location and location not in places:
-            location = location[:-1]
-        return places.get(location, "")
-
     @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the recipe's meaning: values and defaults, but not names, folders, spelling or secrets."""
-        meaning = self.dump()
-        del meaning["name"], meaning["output_dir"]
-        canonical = json.dumps(_normal_paths(meaning), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
-
-    def dump(self) -> dict[str, Any]:
-        """All values as JSON-able data, without secrets."""
-        return self.model_dump(mode="json", exclude={"base_model": {"token"}})
-
-    def to_yaml(self) -> str:
-        """Write the recipe with only what differs from the defaults; secrets stay references to the environment."""
-        from lorasdk.recipe.writing import write_yaml
-
-        data = self.model_dump(mode="json", exclude_defaults=True, exclude={"base_model": {"token"}})
-        for location, reference in self._origin.references.items():
-            section, key = location
-            data.setdefault(str(section), {})[str(key)] = reference
-        return write_yaml({"version": self.version, "name": self.name, **data})
+    def origin(self) -> Origin:
+        """Where the recipe was read."""
+        return self._origin
 
     @property
     def references(self) -> Mapping[Location, str]:
-        """``${env:NAME}`` of each secret that was given so."""
+        """``${env:NAME}`` of each of the recipe's own secrets that was given so."""
         return self._origin.references
+
+    def path(self, text: str) -> Path:
+        """Make a path of the recipe absolute: relative to `base_dir`, with ``~`` expanded."""
+        # Not Path.expanduser, which fails for a user that does not exist.
+        return self.base_dir / os.path.expanduser(text)  # noqa: PTH111
+
+    def place(self, *location: str | int) -> str:
+        """``file:line:column`` of a field, or of the nearest written field around it; empty when built in code."""
+        return self._origin.place(location)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 in hex of the recipe's meaning: all values, but no name, output folder, spelling or secret."""
+        return hashlib.sha256(canonical(self.dump()).encode()).hexdigest()
+
+    def dump(self) -> dict[str, Any]:
+        """All values as JSON-able data, defaults filled in; secrets and references to them are left out."""
+        values: dict[str, Any] = plain_data(without_secrets(self.model_dump(exclude={"base_model": {"token"}})))
+        values["data"] = {key: _without_references(item) for key, item in values["data"].items()}
+        evaluation = values["evaluation"]
+        evaluation["evaluators"] = [_without_references(item) for item in evaluation["evaluators"]]
+        return values
+
+    def to_yaml(self) -> str:
+        """Write the recipe: what differs from the defaults, in its short forms.
+
+        A secret is written as the ``${env:NAME}`` it was read from; one that was given in code is left out. Relative
+        paths stay relative, so the text belongs into `base_dir`.
+        """
+        from lorasdk.recipe.short_forms import shortened
+        from lorasdk.recipe.writing import write_yaml
+
+        return write_yaml(shortened(self))
 
     def with_origin(self, origin: Origin) -> Recipe:
         """A copy that knows where it was read."""
@@ -130,15 +144,21 @@ class Recipe(Section):
         copy._origin = origin  # noqa: SLF001 - its own class
         return copy
 
+    def with_base_dir(self, base_dir: Path) -> Recipe:
+        """A copy whose relative paths start at `base_dir`."""
+        return self.with_origin(replace(self._origin, base_dir=base_dir))
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash(self.fingerprint)
+        return hash((self.name, self.output_dir))
 
 
-def _normal_paths(value: Any) -> Any:  # noqa: ANN401 - JSON
-    if isinstance(value, dict):
-        paths = {k: posixpath.normpath(v) for k, v in value.items() if k == "path" and isinstance(v, str)}
-        return {key: paths.get(key, _normal_paths(item)) for key, item in value.items()}
-    return [_normal_paths(item) for item in value] if isinstance(value, list) else value
+def is_reference(value: object) -> bool:
+    """Whether `value` is a text that stands for an environment variable."""
+    return isinstance(value, str) and value.startswith("${env:") and value.endswith("}")
+
+
+def _without_references(value: Any) -> Any:  # noqa: ANN401 - plain data
+    return {k: v for k, v in value.items() if not is_reference(v)} if isinstance(value, dict) else value

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 ELSEWHERE = {
+    "<<": "the merged keys, written out (YAML 1.2 has no merge keys)",
     "r": "lora.rank",
     "lora_r": "lora.rank",
     "lora_rank": "lora.rank",
     "lora_alpha": "lora.alpha",
     "lora_dropout": "lora.dropout",
     "target_modules": "lora.targets",
+    "exclude_modules": "lora.targets, as a regular expression",
     "lora_target": "lora.targets",
     "lora_target_modules": "lora.targets",
     "layers_to_transform": "lora.layers",
@@ -23,7 +26,11 @@ ELSEWHERE = {
     "model_id": "base_model.source",
     "load_in_4bit": "base_model.quantization: nf4",
     "load_in_8bit": "base_model.quantization: int8",
+    "bnb_4bit_quant_type": "base_model.quantization",
+    "quantization_bit": "base_model.quantization",
     "bnb_4bit_use_double_quant": "base_model.double_quantization",
+    "hf_token": "base_model.token",
+    "use_auth_token": "base_model.token",
     "torch_dtype": "base_model.dtype",
     "bf16": "base_model.dtype: bfloat16",
     "fp16": "base_model.dtype: float16",
@@ -45,6 +52,7 @@ ELSEWHERE = {
     "per_device_train_batch_size": "training.micro_batch (and training.batch_size for the whole step)",
     "micro_batch_size": "training.micro_batch",
     "gradient_accumulation_steps": "training.batch_size divided by training.micro_batch",
+    "train_batch_size": "training.batch_size",
     "lr": "training.learning_rate",
     "lr_scheduler": "training.schedule",
     "lr_scheduler_type": "training.schedule",
@@ -61,14 +69,28 @@ ELSEWHERE = {
 """Key elsewhere to where this recipe says it."""
 
 
-def suggest(key: str, allowed: list[str], *, section: str) -> str:
-    """One line that says what to write instead of `key`, nearest spelling first."""
-    near = get_close_matches(key, allowed, n=1, cutoff=0.75)
-    elsewhere = ELSEWHERE.get(key)
-    if near and elsewhere is None:
-        return f"did you mean {near[0]!r}?"
-    if elsewhere:
-        own = elsewhere.removeprefix(f"{section}.") if section else elsewhere
-        return f"write {own}" if own != elsewhere else f"this recipe says it as {elsewhere}"
-    near = get_close_matches(key, allowed, n=1)
-    return f"did you mean {near[0]!r}?" if near else "remove the key"
+BIT_FLAGS = ("load_in_4bit", "load_in_8bit")
+"""Flags elsewhere that a recipe says as one field."""
+
+
+def suggest(key: str, allowed: Sequence[str], *, section: str, homes: Mapping[str, str]) -> str:
+    """One line that says what to write instead of `key`.
+
+    Args:
+        key: the key that is not allowed.
+        allowed: the keys that are.
+        section: dotted path of the mapping that `key` stands in; empty for the whole recipe.
+        homes: key to where in a recipe it belongs.
+    """
+    if key in ELSEWHERE:
+        home = ELSEWHERE[key]
+        own = home.removeprefix(f"{section}.") if section else home
+        return f"write {own}" if own != home else f"a recipe says it as {home}"
+    close = get_close_matches(key, allowed, n=1, cutoff=0.8)
+    if not close and key in homes:
+        return f"it belongs to {homes[key]}"
+    close = close or get_close_matches(key, allowed, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    far = get_close_matches(key, homes, n=1, cutoff=0.8)
+    return f"did you mean {homes[far[0]]}?" if far else "delete the key"

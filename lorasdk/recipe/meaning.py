@@ -1,0 +1,40 @@
+"""What a recipe means, apart from how it is spelled: the canonical text behind its fingerprint."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Mapping
+from typing import Any
+
+DEFAULT_EPOCHS = 3
+"""What `training` means when it says neither epochs nor steps."""
+PATHS = frozenset({"path"})
+"""Options that are paths, whichever component they belong to."""
+_PATH_STARTS = ("./", "../", "/", "~")
+
+
+def canonical(values: Mapping[str, Any]) -> str:
+    """One text for all spellings of the same values.
+
+    Names and folders of the output are no part of the meaning; ``./a`` and ``a`` are the same path, 1 and 1.0 the same
+    number; a training that says neither epochs nor steps means 3 epochs.
+    """
+    meaning = {key: value for key, value in values.items() if key not in {"name", "output_dir"}}
+    training = meaning["training"]
+    if training["epochs"] is None and training["max_steps"] is None:
+        meaning["training"] = {**training, "epochs": DEFAULT_EPOCHS}
+    for key in ("source", "chat_template"):
+        if meaning["base_model"][key].startswith(_PATH_STARTS):
+            meaning["base_model"] = {**meaning["base_model"], key: posixpath.normpath(meaning["base_model"][key])}
+    return json.dumps(_normal(meaning), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+
+def _normal(value: Any, key: str = "") -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, Mapping):
+        return {name: _normal(item, name) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_normal(item, key) for item in value]
+    if isinstance(value, str) and key in PATHS:
+        return posixpath.normpath(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
