@@ -12,10 +12,15 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
 from platformdirs import user_cache_path
+from transformers import modeling_gguf_pytorch_utils as gguf_reading
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
 
 from lorasdk.basemodel.digest_cache import remembered_digest
@@ -25,6 +30,8 @@ from lorasdk.errors import ModelError, Problem, ResourceError
 MAGIC = b"GGUF"
 FORMAT = "1"
 """Part of the copy's name; raised when copies are written differently, so that old ones are not taken for new."""
+_ONE_AT_A_TIME = threading.Lock()
+"""Held while the library's progress bar is swapped, which is the process's and not ours alone."""
 
 
 def dense_copy(gguf: Path, *, cache_dir: Path | None = None) -> Path:
@@ -93,7 +100,7 @@ def _write(gguf: Path, folder: Path) -> None:
 
 def _convert(gguf: Path, folder: Path) -> None:
     where, name = gguf.parent, gguf.name
-    with quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), _without_bar(), torch.random.fork_rng(devices=[]):
         try:
             tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, local_files_only=True)
             model = AutoModelForCausalLM.from_pretrained(
@@ -108,6 +115,18 @@ def _convert(gguf: Path, folder: Path) -> None:
         _narrow(model)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _without_bar() -> Iterator[None]:
+    # This part of transformers draws with plain tqdm, past every switch the library has.
+    with _ONE_AT_A_TIME:
+        shown = gguf_reading.tqdm
+        gguf_reading.tqdm = partial(shown, disable=True)
+        try:
+            yield
+        finally:
+            gguf_reading.tqdm = shown
 
 
 @torch.no_grad()

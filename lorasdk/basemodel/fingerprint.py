@@ -9,7 +9,7 @@ from pathlib import Path
 from lorasdk.basemodel.digest_cache import remembered_digest
 from lorasdk.basemodel.model_files import weight_files
 from lorasdk.basemodel.safetensors_header import StoredTensor, read_stored_tensors
-from lorasdk.errors import AdapterError, ModelError, Problem
+from lorasdk.errors import ModelError
 
 CHUNK_BYTES = 2**22
 
@@ -32,35 +32,6 @@ def weights_fingerprint(folder: Path, *, cache_dir: Path | None = None) -> str:
     """
     files = weight_files(folder)
     return remembered_digest(files, lambda: _hash_tensors(files), kind="weights-1", cache_dir=cache_dir)
-
-
-def check_base_fingerprint(
-    expected: str, actual: str, *, expected_source: str, actual_source: str, override: bool
-) -> None:
-    """Refuse a base model that is not the one an adapter was trained on, though its shapes may fit.
-
-    Args:
-        expected: fingerprint in the adapter's passport.
-        actual: fingerprint of the loaded base model.
-        expected_source: identity of the base model in the passport.
-        actual_source: identity of the loaded base model.
-        override: let the mismatch pass.
-
-    Raises:
-        AdapterError: the fingerprints differ and `override` is false.
-    """
-    if expected == actual or override:
-        return
-    raise AdapterError(
-        Problem(
-            code="adapter.base-mismatch",
-            message=f"the adapter was trained on other weights than those of {actual_source}",
-            field="base_model.source",
-            found=f"{actual_source} (weights {actual[:12]})",
-            allowed=f"{expected_source} (weights {expected[:12]})",
-            fix="load the adapter on its own base model, or pass allow_base_mismatch=True to use it anyway",
-        )
-    )
 
 
 def _hash_tensors(files: tuple[Path, ...]) -> str:

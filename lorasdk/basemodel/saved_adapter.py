@@ -94,6 +94,35 @@ def add_saved_adapter(model: PeftModel, base: LoadedBase, adapter_dir: Path, *, 
     model.eval()
 
 
+def check_base_fingerprint(
+    expected: str, actual: str, *, expected_source: str, actual_source: str, override: bool
+) -> None:
+    """Refuse a base model that is not the one an adapter was trained on, though its shapes may fit.
+
+    Args:
+        expected: fingerprint in the adapter's passport.
+        actual: fingerprint of the loaded base model.
+        expected_source: identity of the base model in the passport.
+        actual_source: identity of the loaded base model.
+        override: let the mismatch pass.
+
+    Raises:
+        AdapterError: the fingerprints differ and `override` is false.
+    """
+    if expected == actual or override:
+        return
+    raise AdapterError(
+        Problem(
+            code="adapter.base-mismatch",
+            message=f"the adapter was trained on other weights than those of {actual_source}",
+            field="base_model.source",
+            found=f"{actual_source} (weights {actual[:12]})",
+            allowed=f"{expected_source} (weights {expected[:12]})",
+            fix="load the adapter on its own base model, or pass allow_base_mismatch=True to use it anyway",
+        )
+    )
+
+
 def _read(adapter_dir: Path, trainable: bool) -> tuple[LoraConfig, dict[str, torch.Tensor]]:
     settings = read_adapter_config(adapter_dir)
     weights = _read_weights(adapter_dir)

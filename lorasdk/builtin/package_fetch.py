@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from lorasdk.errors import ModelError, Problem, ResourceError
 
 CHUNK_BYTES = 2**20
 SHOWN_OUTPUT = 400
+CREDENTIALS = re.compile(r"//[^/\s@]+@")
+"""Name and password inside an index's address, which pip may repeat."""
 NETWORK_SIGNS = ("Retrying (", "NewConnectionError", "NameResolutionError", "ConnectTimeout", "ProxyError", "SSLError")
 
 Download: TypeAlias = Callable[[str, Path], Path]
@@ -125,7 +128,7 @@ def _pip_problem(requirement: str, output: str) -> Problem:
         code=code,
         message=f"{message}: {requirement}",
         field="base_model.source",
-        found=" ".join(output.split())[-SHOWN_OUTPUT:],
+        found=CREDENTIALS.sub("//", " ".join(output.split()))[-SHOWN_OUTPUT:],
         fix=fix,
     )
 
