@@ -175,7 +175,8 @@ def _collect(
     offers: dict[str, Offer[Any]] = {}
     for implementation in hook.get_hookimpls():
         origin = origins[implementation.plugin_name]
-        for component in implementation.function():
+        components: Iterable[Any] = implementation.function()  # type: ignore[assignment]  # pluggy knows no types
+        for component in components:
             previous = offers.get(component.name)
             if previous is not None and origin != "application":
                 raise PluginError(_offered_twice(kind, component.name, previous.origin, origin))
