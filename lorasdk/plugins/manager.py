@@ -120,9 +120,9 @@ def build_manager(
         except (pluggy.PluginValidationError, ValueError) as error:
             raise PluginError(_failure(repr(plugin), error)) from error
     return Manager(
-        loaders=_collect("data loader", hooks, hooks.hook.data_loaders, origins, failures),
-        evaluators=_collect("evaluator", hooks, hooks.hook.evaluators, origins, failures),
-        sources=_collect("model source", hooks, hooks.hook.model_sources, origins, failures),
+        loaders=_collect("data loader", hooks.hook.data_loaders, origins, failures),
+        evaluators=_collect("evaluator", hooks.hook.evaluators, origins, failures),
+        sources=_collect("model source", hooks.hook.model_sources, origins, failures),
         failures=tuple(failures),
         _hooks=hooks,
     )
@@ -167,7 +167,6 @@ def _failure(origin: str, error: BaseException) -> Problem:
 
 def _collect(
     kind: str,
-    hooks: pluggy.PluginManager,
     hook: pluggy.HookCaller,
     origins: Mapping[str, str],
     failures: list[Problem],

@@ -78,7 +78,8 @@ class Hooks:
             ...     def check(self, request):
             ...         return []
             ...     def locate(self, request):
-            ...         return lorasdk.LocatedModel(Path("/vault") / request.reference, "folder", f"vault:{request.reference}")
+            ...         folder = Path("/vault") / request.reference
+            ...         return lorasdk.LocatedModel(folder, "folder", f"vault:{request.reference}")
             >>> class Plugin:
             ...     @lorasdk.hookimpl
             ...     def model_sources(self):

@@ -1,0 +1,56 @@
+"""Puts the verbs together and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+from rich.markup import escape
+
+from lorasdk.cli.chat import chat
+from lorasdk.cli.demo import demo
+from lorasdk.cli.evaluate import evaluate
+from lorasdk.cli.infer import infer
+from lorasdk.cli.output import errors_console, print_error_json
+from lorasdk.cli.preview import preview
+from lorasdk.cli.schema import schema
+from lorasdk.cli.train import train
+from lorasdk.cli.validate import validate
+from lorasdk.errors import MAX_SHOWN, LorasdkError
+
+INTERRUPTED = 130
+"""Exit code of a program ended by Ctrl-C, as shells expect it."""
+
+app = typer.Typer(
+    name="lorasdk",
+    help="Fine-tune language models with LoRA: a recipe goes in, an adapter and its proof come out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for verb in (validate, preview, train, evaluate, infer, chat, schema, demo):
+    app.command()(verb)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0, 1 (a run failed), 2 (input), 3 (resources), 4 (damaged state), 130 (Ctrl-C)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(given)
+    except LorasdkError as error:
+        _report(error, as_json="--json" in given)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        errors_console().print("interrupted")
+        sys.exit(INTERRUPTED)
+
+
+def _report(error: LorasdkError, *, as_json: bool) -> None:
+    if as_json:
+        print_error_json(error)
+    console = errors_console()
+    for problem in error.problems[:MAX_SHOWN]:
+        console.print(f"[bold red]error[/] [dim]{problem.code}[/] {escape(str(problem))}", soft_wrap=True)
+    if len(error.problems) > MAX_SHOWN:
+        console.print(f"… and {len(error.problems) - MAX_SHOWN} more")

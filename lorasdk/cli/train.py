@@ -1,0 +1,44 @@
+"""`lorasdk train`: from a recipe to an adapter."""
+
+from __future__ import annotations
+
+from lorasdk.cli.arguments import Json, Recipe, Set
+from lorasdk.cli.interrupts import stop_on_interrupt
+from lorasdk.cli.output import print_json, results_console
+from lorasdk.cli.progress import shown_progress
+from lorasdk.finetuner import FineTuner
+from lorasdk.results import TrainResult
+
+
+def train(recipe: Recipe, set_: Set = None, json: Json = False) -> None:
+    """Train the adapter that a recipe describes."""
+    with (
+        FineTuner.from_recipe(recipe, overrides=set_ or ()) as tuner,
+        shown_progress() as watcher,
+        stop_on_interrupt() as stop,
+    ):
+        result = tuner.train(on_event=watcher, stop=stop)
+    if json:
+        print_json(summary(result))
+        return
+    console = results_console()
+    console.print(f"{result.steps} steps in {result.seconds:.0f} s, loss {result.loss:.4f} ({result.stopped})")
+    console.print(f"adapter: {result.adapter_dir}", soft_wrap=True)
+
+
+def summary(result: TrainResult) -> dict[str, object]:
+    """The result for machines, without the loss of every step."""
+    return {
+        "adapter_dir": result.adapter_dir,
+        "stopped": result.stopped,
+        "steps": result.steps,
+        "saved_step": result.saved_step,
+        "loss": result.loss if result.history else None,
+        "validations": result.validations,
+        "trainable_parameters": result.trainable_parameters,
+        "total_parameters": result.total_parameters,
+        "trainable_share": result.trainable_share,
+        "tokens": result.tokens,
+        "seconds": result.seconds,
+        "peak_memory_bytes": result.peak_memory_bytes,
+    }
