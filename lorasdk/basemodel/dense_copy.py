@@ -20,8 +20,8 @@ from pathlib import Path
 
 import torch
 from platformdirs import user_cache_path
-from transformers import modeling_gguf_pytorch_utils as gguf_reading
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
+from transformers import modeling_gguf_pytorch_utils as gguf_reading
 
 from lorasdk.basemodel.digest_cache import remembered_digest
 from lorasdk.basemodel.quiet import quiet

@@ -10,41 +10,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
 
+from lorasdk.basemodel.adapter_config import CONFIG, WEIGHTS, read_adapter_config
 from lorasdk.basemodel.json_file import read_json_object
 from lorasdk.basemodel.loading import LoadedBase
 from lorasdk.basemodel.quiet import quiet
 from lorasdk.basemodel.safetensors_header import read_stored_tensors
 from lorasdk.errors import AdapterError, Problem
 
-CONFIG = "adapter_config.json"
-WEIGHTS = "adapter_model.safetensors"
 PICKLED = "adapter_model.bin"
-HARMLESS_CORES = (None, "megatron.core")
-"""What PEFT itself writes as ``megatron_core``; it imports the module only when ``megatron_config`` is set."""
 SHOWN_KEYS = 3
-
-
-def read_adapter_config(adapter_dir: Path) -> dict[str, Any]:
-    """Read ``adapter_config.json`` and refuse what PEFT would import, misread or ignore.
-
-    Raises:
-        AdapterError: it is absent or no JSON object, names modules to import, is not a LoRA adapter of a causal
-            language model, or uses settings that the installed PEFT does not know.
-    """
-    path = adapter_dir / CONFIG
-    if not path.is_file():
-        raise AdapterError(_no_adapter(adapter_dir))
-    config = read_json_object(path, error=AdapterError)
-    problems = [*_imports(path, config), *_other_kind(path, config), *_unknown_settings(path, config)]
-    if problems:
-        raise AdapterError(*problems)
-    return config
 
 
 def attach_saved_adapter(
@@ -173,57 +152,6 @@ def _fill(
     set_peft_model_state_dict(model, weights, adapter_name=name)
 
 
-def _imports(path: Path, config: Mapping[str, Any]) -> list[Problem]:
-    named = {key: config.get(key) for key in ("auto_mapping", "megatron_config") if config.get(key) is not None}
-    if config.get("megatron_core") not in HARMLESS_CORES:
-        named["megatron_core"] = config["megatron_core"]
-    return [
-        Problem(
-            code="adapter.foreign-code",
-            message="the adapter names Python modules to import, which a LoRA adapter never needs",
-            place=str(path),
-            field=key,
-            found=str(value)[:80],
-            allowed="null",
-            fix="do not use an adapter you have no reason to trust; otherwise set the key to null",
-        )
-        for key, value in named.items()
-    ]
-
-
-def _other_kind(path: Path, config: Mapping[str, Any]) -> list[Problem]:
-    return [
-        Problem(
-            code="adapter.not-lora",
-            message="only LoRA adapters of causal language models can be used",
-            place=str(path),
-            field=key,
-            found=repr(config.get(key)),
-            allowed=", ".join(map(repr, allowed)),
-            fix="use peft itself for this adapter",
-        )
-        for key, allowed in (("peft_type", ("LORA",)), ("task_type", ("CAUSAL_LM", None)))
-        if config.get(key) not in allowed
-    ]
-
-
-def _unknown_settings(path: Path, config: Mapping[str, Any]) -> list[Problem]:
-    known = {field.name for field in fields(LoraConfig)}
-    # A newer PEFT writes its new settings in their neutral state too; only those in use change the result.
-    used = sorted(key for key, value in config.items() if key not in known and value)
-    if not used:
-        return []
-    return [
-        Problem(
-            code="adapter.unknown-settings",
-            message="the adapter uses settings that the installed PEFT does not know and would ignore",
-            place=str(path),
-            found=", ".join(used),
-            fix="upgrade peft to the version the adapter was saved with",
-        )
-    ]
-
-
 def _other_shapes(
     expected: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], base: LoadedBase, adapter_dir: Path
 ) -> list[Problem]:
@@ -264,16 +192,6 @@ def _other_keys(kind: str, keys: set[str], adapter_dir: Path, base: LoadedBase) 
 def _own_base(adapter_dir: Path) -> str:
     config = read_json_object(adapter_dir / CONFIG, error=AdapterError)
     return str(config.get("base_model_name_or_path") or "a base model it does not name")
-
-
-def _no_adapter(adapter_dir: Path) -> Problem:
-    return Problem(
-        code="adapter.absent",
-        message="the folder is no adapter" if adapter_dir.is_dir() else "there is no such folder",
-        place=str(adapter_dir),
-        allowed=f"a folder with {CONFIG} and {WEIGHTS}",
-        fix="give the adapter folder that a training reported",
-    )
 
 
 def _no_weights(adapter_dir: Path) -> Problem:
