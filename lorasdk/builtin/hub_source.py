@@ -1,6 +1,7 @@
 """The model source `hub`: a model of a Hugging Face hub, in the hub client's own cache.
 
-The client resumes what was cut and shows a file only when it is whole; nothing of that is repeated here.
+The client goes on where a connection broke, keeps files that are whole for the next run, and shows a file only when it
+is whole; nothing of that is repeated here.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ _UNAUTHORISED = (
 )
 _REVISION = "correct base_model.revision, or remove it for the newest"
 _OFFLINE = "connect once to download it, correct the id, or unset HF_HUB_OFFLINE"
-_CUT = "run again: what was downloaded is kept, and the rest is resumed"
+_CUT = "run again: files that were downloaded whole are kept, no partial one is ever used"
 
 
 def _silent_bar() -> type:
