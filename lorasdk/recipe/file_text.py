@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lorasdk.errors import Problem, RecipeError
 
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = 256 * 1024
 """Size of a recipe's file; real ones have a few kilobytes."""
 
 IN_CODE = 'lorasdk.Recipe(name="my-first", data={"train": "rows.jsonl"})'
@@ -21,8 +21,18 @@ def read_recipe_file(path: Path) -> str:
     if path.suffix == ".py":
         fix = f"write it as YAML, or build it in your program: FineTuner.from_recipe({IN_CODE})"
         raise _error(path, "recipe.is-code", "a recipe is data, not Python code", fix)
+    content = _content(path)
+    if len(content) > MAX_BYTES:
+        message = f"the file has more than {MAX_BYTES} bytes, which no recipe needs"
+        raise _error(path, "recipe.too-large", message, "put rows into data files and name these in the recipe")
+    return _decode(content, path)
+
+
+def _content(path: Path) -> bytes:
+    """The file's first bytes, one more than a recipe may have: neither a growing file nor a device tells its size."""
     try:
-        return _decode(_content(path), path)
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         fix = _recipes_nearby(path)
         raise _error(path, "recipe.no-such-file", "there is no such file", fix) from error
@@ -35,16 +45,6 @@ def read_recipe_file(path: Path) -> str:
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         message = f"the file cannot be read: {error.strerror if isinstance(error, OSError) else error}"
         raise _error(path, "recipe.not-readable", message, "correct the path") from error
-
-
-def _content(path: Path) -> bytes:
-    with path.open("rb") as file:
-        # Bounded, because neither a growing file nor a device tells its true size beforehand.
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        message = f"the file has more than {MAX_BYTES} bytes, which no recipe needs"
-        raise _error(path, "recipe.too-large", message, "put rows into data files and name these in the recipe")
-    return content
 
 
 def _decode(content: bytes, path: Path) -> str:

@@ -208,7 +208,7 @@ class _Composer:
                 message="a recipe is data and cannot name types or code",
                 place=place,
                 field=".".join(map(str, location)),
-                found=str(tag),
+                found=str(tag)[:80],
                 allowed="plain mappings, lists, texts, numbers, true, false and null",
                 fix="remove the tag; quote the value if it is meant as text",
             )

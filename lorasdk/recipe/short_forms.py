@@ -33,5 +33,6 @@ def _short_source(written: dict[str, Any], source: object) -> object:
     if written.keys() == {"path"} and isinstance(written["path"], str):
         return written["path"]
     # Options called like a held-out part would be taken for one.
-    needs_loader = written.keys() & {"fraction", "rows"} and "path" not in written
-    return {"loader": source.loader, **written} if needs_loader else written
+    ambiguous = written.keys() & {"fraction", "rows"} and "path" not in written
+    loader = {"loader": source.loader} if ambiguous or "loader" in written else {}
+    return {**loader, **{key: written[key] for key in source.options if key in written}, **written}
