@@ -17,14 +17,15 @@ CORPUS = [
     "Translate the sentence. Answer with one word. 数据 模型 训练",
 ]
 VOCABULARY = 320
-HIDDEN = 32
+HIDDEN = 64
+"""One block of a 4-bit weight: bitsandbytes unpacks narrower layers wrongly on a CPU."""
 LAYERS = 2
 
 
-def write_tiny_model(folder: Path, *, seed: int = 0) -> Path:
-    """Write model and tokenizer into `folder`; the same seed gives the same bytes."""
+def write_tiny_model(folder: Path, *, seed: int = 0, hidden: int = HIDDEN) -> Path:
+    """Write model and tokenizer into `folder`; the same seed and width give the same bytes."""
     write_tiny_tokenizer(folder)
-    _write_weights(folder, seed)
+    _write_weights(folder, seed, hidden)
     return folder
 
 
@@ -55,14 +56,14 @@ def write_tiny_tokenizer(folder: Path) -> None:
     fast.save_pretrained(folder)
 
 
-def _write_weights(folder: Path, seed: int) -> None:
+def _write_weights(folder: Path, seed: int, hidden: int) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=HIDDEN,
-        intermediate_size=64,
+        hidden_size=hidden,
+        intermediate_size=128,
         num_hidden_layers=LAYERS,
         num_attention_heads=4,
         num_key_value_heads=2,

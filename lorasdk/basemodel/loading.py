@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bitsandbytes
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
@@ -19,6 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, P
 from lorasdk.basemodel.dense_copy import dense_copy
 from lorasdk.basemodel.device import Device, choose_device
 from lorasdk.basemodel.fingerprint import weights_fingerprint
+from lorasdk.basemodel.four_bit_cpu import settle_four_bit_layers
 from lorasdk.basemodel.model_files import require_loadable
 from lorasdk.basemodel.quiet import quiet
 from lorasdk.contracts import LocatedModel
@@ -155,11 +155,7 @@ def _bitsandbytes_config(section: BaseModelSection, device: Device) -> BitsAndBy
 def _prepare(model: PreTrainedModel, device: Device) -> PreTrainedModel:
     model.requires_grad_(requires_grad=False)
     if device.kind == "cpu":
-        for module in model.modules():
-            if isinstance(module, bitsandbytes.nn.Linear4bit):
-                # Answering once in evaluation mode would repack the weights for a product that has no gradient, and
-                # every later training step would silently lose the gradients of all layers below.
-                module.support_avx512bf16_for_cpu = False
+        settle_four_bit_layers(model)
     return model.eval()
 
 
