@@ -17,8 +17,7 @@ CORPUS = [
     "Translate the sentence. Answer with one word. 数据 模型 训练",
 ]
 VOCABULARY = 320
-HIDDEN = 64
-"""One block of a 4-bit weight: bitsandbytes unpacks narrower layers wrongly on a CPU."""
+HIDDEN = 32
 LAYERS = 2
 
 
@@ -63,7 +62,7 @@ def _write_weights(folder: Path, seed: int, hidden: int) -> None:
     config = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=hidden,
-        intermediate_size=128,
+        intermediate_size=2 * hidden,
         num_hidden_layers=LAYERS,
         num_attention_heads=4,
         num_key_value_heads=2,

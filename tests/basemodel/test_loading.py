@@ -29,6 +29,12 @@ def load(folder: Path, cache: Path, **section: object) -> LoadedBase:
     return load_base_model(located, BaseModelSection(device="cpu", **section), cache_dir=cache)
 
 
+@pytest.fixture(scope="session")
+def wide_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One 4-bit block wide: narrower layers are refused on a CPU."""
+    return write_tiny_model(tmp_path_factory.mktemp("wide-model"), hidden=64)
+
+
 @pytest.fixture
 def copied(tiny_model_dir: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_model_dir, tmp_path / "model"))
@@ -67,9 +73,9 @@ def test_a_refused_model_leaves_the_random_state_untouched_too(copied: Path, tmp
 @pytest.mark.parametrize("quantization", ["none", "int8", "nf4"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_gradients_reach_every_layer_also_after_an_answer(
-    quantization: str, dtype: str, tiny_model_dir: Path, tmp_path: Path
+    quantization: str, dtype: str, wide_model_dir: Path, tmp_path: Path
 ):
-    base = load(tiny_model_dir, tmp_path, quantization=quantization, dtype=dtype)
+    base = load(wide_model_dir, tmp_path, quantization=quantization, dtype=dtype)
     with quiet():
         model = get_peft_model(base.model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
         with torch.no_grad():
@@ -89,9 +95,9 @@ def test_int8_logits_are_near_the_full_ones(tiny_model_dir: Path, tmp_path: Path
     assert small.parameters == full.parameters
 
 
-def test_nf4_logits_are_those_of_the_unpacked_weights(tiny_model_dir: Path, tmp_path: Path):
-    full = load(tiny_model_dir, tmp_path, dtype="float32")
-    small = load(tiny_model_dir, tmp_path, dtype="float32", quantization="nf4")
+def test_nf4_logits_are_those_of_the_unpacked_weights(wide_model_dir: Path, tmp_path: Path):
+    full = load(wide_model_dir, tmp_path, dtype="float32")
+    small = load(wide_model_dir, tmp_path, dtype="float32", quantization="nf4")
     packed = {n: m.weight for n, m in small.model.named_modules() if isinstance(m, bitsandbytes.nn.Linear4bit)}
     assert len(packed) == 14
     assert small.parameters == full.parameters
@@ -104,16 +110,15 @@ def test_nf4_logits_are_those_of_the_unpacked_weights(tiny_model_dir: Path, tmp_
         torch.testing.assert_close(small.model(TOKENS).logits, full.model(TOKENS).logits, rtol=1e-4, atol=1e-4)
 
 
-def test_M55_nf4_layers_that_a_cpu_would_unpack_wrongly_are_refused(tmp_path: Path):
-    narrow = write_tiny_model(tmp_path / "narrow", hidden=32)
+def test_M55_nf4_layers_that_a_cpu_would_unpack_wrongly_are_refused(tiny_model_dir: Path, tmp_path: Path):
     with pytest.raises(ModelError) as caught:
-        load(narrow, tmp_path, quantization="nf4")
+        load(tiny_model_dir, tmp_path, quantization="nf4")
     (problem,) = caught.value.problems
     assert problem.code == "device.quantization-unsupported"
     assert "device cpu" in problem.message
     assert problem.found.startswith("model.layers.0.self_attn.q_proj (32)")
     assert "int8" in problem.allowed
-    load(narrow, tmp_path, quantization="int8")
+    load(tiny_model_dir, tmp_path, quantization="int8")
 
 
 def test_M48_code_of_a_model_is_not_run(copied: Path, tmp_path: Path):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub.utils.tqdm import progress_bar_states
+from tiny_model import write_tiny_model
 from transformers.utils import logging as transformers_logging
 
 from lorasdk.basemodel.quiet import LIBRARIES, quiet
@@ -90,7 +91,8 @@ def test_overlapping_blocks_restore_when_the_last_one_ends():
     assert settings() == before
 
 
-def test_a_host_sees_nothing_when_we_import_and_load(tiny_model_dir: Path, tmp_path: Path):
+def test_a_host_sees_nothing_when_we_import_and_load(tmp_path: Path):
+    folder = write_tiny_model(tmp_path / "model", hidden=64)
     program = f"""
 from pathlib import Path
 from lorasdk.basemodel.quiet import quiet
@@ -99,7 +101,7 @@ with quiet():
     from lorasdk.basemodel.tokenizer import load_tokenizer
 from lorasdk.contracts import LocatedModel
 from lorasdk.recipe.schema import BaseModelSection
-located = LocatedModel(Path({str(tiny_model_dir)!r}), "folder", "folder:tiny")
+located = LocatedModel(Path({str(folder)!r}), "folder", "folder:tiny")
 for quantization in ("none", "int8", "nf4"):
     section = BaseModelSection(quantization=quantization)
     load_base_model(located, section, cache_dir=Path({str(tmp_path)!r}))

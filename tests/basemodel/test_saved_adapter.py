@@ -129,11 +129,11 @@ def test_a_taken_name_and_a_refused_second_adapter_leave_the_first(base: LoadedB
 
 def test_M52_other_shapes_name_both_base_models(base: LoadedBase, adapter_dir: Path):
     key = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
-    rewrite_weights(adapter_dir, **{key: torch.ones(4, 32)})
+    rewrite_weights(adapter_dir, **{key: torch.ones(4, 64)})
     (problem,) = refusal(base, adapter_dir).problems
     assert problem.code == "adapter.base-mismatch"
     assert (problem.found, problem.allowed) == ("folder:tiny", "org/own-base")
-    assert f"{key} (4, 32) for (4, 64)" in problem.fix
+    assert f"{key} (4, 64) for (4, 32)" in problem.fix
 
 
 def test_after_a_refusal_the_right_adapter_can_be_attached(base: LoadedBase, adapter_dir: Path, tmp_path: Path):
