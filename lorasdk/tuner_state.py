@@ -78,9 +78,9 @@ class TunerState:
 
     def bench(self, emit: Emit) -> Workbench:
         """Tokenizer and files of the base model, opened at the first call."""
-        from lorasdk.workbench import Workbench
+        with self._loading, _quietly_imported():
+            from lorasdk.workbench import Workbench
 
-        with self._loading:
             if self._bench is None:
                 self._bench = Workbench.of(self.resolved, trust_remote_code=self.trust_remote_code, emit=emit)
             return self._bench
@@ -90,9 +90,9 @@ class TunerState:
 
         If it fails, the tuner answers with the adapter it had before, if any.
         """
-        from lorasdk.training_run import TrainingRun
+        with self._exclusively(), _quietly_imported():
+            from lorasdk.training_run import TrainingRun
 
-        with self._exclusively():
             began = time.perf_counter()
             recipe = self.resolved.recipe
             splits = self.read(emit)
@@ -173,3 +173,12 @@ class TunerState:
             yield
         finally:
             self._training.release()
+
+
+@contextmanager
+def _quietly_imported() -> Iterator[None]:
+    """Keep what the model libraries say, when they are first imported, off the host's standard error."""
+    from lorasdk.basemodel.quiet import quiet
+
+    with quiet():
+        yield

@@ -114,7 +114,7 @@ def _prompts_agree(encoder: Encoder, example: Example, row: TokenRow, train_on: 
     turns = [i for i, message in enumerate(example.messages) if message.role == "assistant"]
     turns = turns if train_on == "all_turns" else turns[-1:]
     return all(
-        list(row.ids[:start]) == encoder.encode_prompt(example.messages[:turn], tools=example.tools)[:start]
+        list(row.ids[:start]) == encoder.encode_prompt(example.messages[:turn], tools=example.tools)
         for turn, (start, _) in zip(turns, row.spans, strict=False)
     )
 

@@ -28,8 +28,9 @@ def data_batches(
     """Model inputs of the first rows, for initialisations that look at data; nothing for the others."""
     if section.init not in LOOKS_AT_DATA:
         return []
-    starts = range(0, min(len(rows), SAMPLE_BATCHES * batch_size), batch_size)
-    batches = [pad(rows[start : start + batch_size], device=device) for start in starts]
+    size = 1 if section.init == "corda" else batch_size  # PEFT's CorDA reads one row at a time
+    sample = rows[: SAMPLE_BATCHES * batch_size]
+    batches = [pad(sample[start : start + size], device=device) for start in range(0, len(sample), size)]
     return [{"input_ids": b.input_ids, "attention_mask": b.attention_mask} for b in batches]
 
 

@@ -111,9 +111,12 @@ class _Loop:
         self.parameters = {n: p for n, p in task.model.named_parameters() if p.requires_grad}
         self.optimizer = _adamw(list(self.parameters.values()), section.weight_decay)
         self.watch = MetricWatch(section.metric, task.higher_is_better, section.early_stopping)
-        half = any(p.dtype == torch.float16 for p in task.model.parameters())
-        self.loss_scale = HALF_PRECISION_LOSS_SCALE if half else 1.0
+        self.loss_scale = self._scale()
         self.started = time.perf_counter()
+
+    def _scale(self) -> float:
+        half = any(p.dtype == torch.float16 for p in self.task.model.parameters())
+        return HALF_PRECISION_LOSS_SCALE if half else 1.0
 
     def run(self) -> Trained:
         self.task.model.train()

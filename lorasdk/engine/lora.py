@@ -17,6 +17,7 @@ from peft import initialize_lora_eva_weights as initialise_eva
 from peft.tuners.lora.config import CordaConfig
 from peft.tuners.lora.corda import preprocess_corda
 
+from lorasdk.basemodel.quiet import quiet
 from lorasdk.errors import ModelError, Problem
 from lorasdk.events import AdapterAttached
 from lorasdk.recipe.schema import LoraSection
@@ -52,11 +53,12 @@ def attach_lora(model: PreTrainedModel, section: LoraSection, *, seed: int, batc
     ]
     if problems:
         raise ModelError(*problems)
-    with torch.random.fork_rng(devices=_cuda_devices(model)):
+    with quiet(), torch.random.fork_rng(devices=_cuda_devices(model)):
         torch.manual_seed(seed)
         try:
             return _attach(model, _peft_config(section), batches)
-        except (ValueError, TypeError, NotImplementedError, ImportError, RuntimeError) as error:
+        except (ValueError, TypeError, NotImplementedError, ImportError, RuntimeError, AssertionError) as error:
+                # AssertionError: torch's word for a device that PEFT's initialisation needs and that is not there.
             raise ModelError(_refused(section, error)) from error
 
 
@@ -95,6 +97,9 @@ def _peft_config(section: LoraSection) -> LoraConfig:
 
 def _attach(model: PreTrainedModel, config: LoraConfig, batches: Sequence[Batch]) -> PeftModel:
     if config.init_lora_weights == "corda":
+        if config.target_modules == "all-linear":
+            # CorDA looks for its layers before PEFT expands the word.
+            config.target_modules = _linear_but_output(model)
         preprocess_corda(model, config, run_model=lambda: _run(model, batches))
     adapted = get_peft_model(model, config, adapter_name=ADAPTER)
     if config.init_lora_weights == "eva":
@@ -121,6 +126,11 @@ def linear_layers(model: torch.nn.Module) -> dict[str, int]:
 def _is_linear(module: torch.nn.Module) -> bool:
     # Quantised layers and GPT-2's Conv1D are linear too, though not all of them inherit from nn.Linear.
     return isinstance(module, torch.nn.Linear) or type(module).__name__ == "Conv1D"
+
+
+def _linear_but_output(model: PreTrainedModel) -> set[str]:
+    output = model.get_output_embeddings()
+    return {name for name, module in model.named_modules() if _is_linear(module) and module is not output}
 
 
 def _unmatched_targets(model: torch.nn.Module, section: LoraSection) -> list[Problem]:
