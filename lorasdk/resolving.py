@@ -100,7 +100,20 @@ def _sources(
             if found is not None:
                 bound[split] = found[0]
                 gate.note(DataError, found[1] if check_data else [])
+    if "train" not in bound and recipe.data.train is None and check_data:
+        gate.note(RecipeError, [_no_training_rows(recipe)])
     return bound
+
+
+def _no_training_rows(recipe: Recipe) -> Problem:
+    return Problem(
+        code="recipe.no-training-rows",
+        message="there are no training rows",
+        place=recipe.place("data"),
+        field="data.train",
+        allowed="a source in the recipe, or rows in memory",
+        fix="add data: {train: rows.jsonl}, or call FineTuner.from_recipe(…, data={'train': rows})",
+    )
 
 
 def _bind(recipe: Recipe, manager: Manager, split: str, source: DataSource) -> tuple[BoundSource, list[Problem]]:

@@ -73,8 +73,9 @@ HeldOut: TypeAlias = Annotated[
 class DataSection(Section):
     """Where the rows come from and what is done with difficult ones."""
 
-    train: Source
-    """Training rows; a plain string is short for `{loader: file, path: …}`."""
+    train: Source | None = None
+    """Training rows; a plain string is short for `{loader: file, path: …}`. Left out when the application hands rows
+    over in memory."""
     validation: HeldOut | None = None
     """Rows measured during training: a source, or a share (`0.1`) or number (`50`) of the training rows."""
     test: HeldOut | None = None

@@ -68,7 +68,7 @@ class Recipe(Section):
     """Folder that receives the runs, relative to the recipe's folder."""
     base_model: BaseModelSection = BaseModelSection()
     """Which model to adapt."""
-    data: DataSection
+    data: DataSection = DataSection()
     """Which rows to learn from."""
     lora: LoraSection = LoraSection()
     """The low-rank adapter."""

@@ -109,12 +109,12 @@ def test_a_held_out_part_gives_one_problem(validation):
 
 
 def test_a_missing_key_is_named_with_the_place_of_its_section():
-    found = problems("version: 1\ndata:\n  max_tokens: 5\n")
+    found = problems("version: 1\nevaluation:\n  evaluators: [{normalise: none}]\n")
     assert [(each.code, each.field) for each in found] == [
         ("recipe.missing-key", "name"),
-        ("recipe.missing-key", "data.train"),
+        ("recipe.missing-key", "evaluation.evaluators.0.name"),
     ]
-    assert found[1].place == "<text>:3:3"
+    assert found[1].place == "<text>:3:16"
 
 
 def test_every_problem_is_reported_at_once_and_in_our_own_words():

@@ -45,7 +45,7 @@ def kinds(node):
 def test_short_forms_are_allowed():
     definitions = recipe_schema()["$defs"]
     data = definitions["DataSection"]["properties"]
-    assert kinds(data["train"]) == ["string", "#/$defs/DataSource"]
+    assert kinds(data["train"]) == ["string", "#/$defs/DataSource", "null"]
     assert kinds(data["validation"])[:3] == ["string", "number", "integer"]
     assert kinds(definitions["EvaluationSection"]["properties"]["evaluators"]["items"])[0] == "string"
     assert kinds(definitions["LoraSection"]["properties"]["targets"]) == ["array", "string"]
