@@ -218,6 +218,19 @@ class FineTuner:
         examples = self._state.test_examples(emit)
         return compare(examples, self._state.resolved.evaluators, base=base, tuned=tuned)
 
+    def export(self, folder: str | os.PathLike[str], *, on_event: OnEvent | None = None) -> Path:
+        """Write base model and adapter merged into one ordinary model that transformers loads.
+
+        Merged in full precision, also after a quantised training; the written model is reloaded and its
+        log-probabilities on fixed prompts are compared with those of base and adapter (at most 1e-3 nats apart).
+
+        Raises:
+            AdapterError: the folder is not empty, or the merged model answers otherwise.
+            InferenceError: there is no adapter yet.
+            ResourceError: the disk refuses.
+        """
+        return self._state.merge(Path(folder).expanduser().absolute(), self._state.emitter(on_event))
+
     def close(self) -> None:
         """Let go of the model's memory; the tuner loads it again when it is needed."""
         self._state.close()

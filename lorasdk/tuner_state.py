@@ -138,6 +138,21 @@ class TunerState:
                 bench.attach_saved(self.adapter_dir, passport, allow_base_mismatch=allow, emit=emit)
             return bench.predictor(settings, adapter=adapter, label=label, emit=emit, stop=stop or StopToken())
 
+    def merge(self, folder: Path, emit: Emit) -> Path:
+        """Write base model and adapter as one model.
+
+        Raises:
+            InferenceError: there is no adapter yet, or a training is running.
+        """
+        if self._training.locked():
+            raise InferenceError(busy("export"))
+        if self.adapter_dir is None:
+            raise InferenceError(no_adapter())
+        # The adapter must prove to fit before it is merged; attaching it does that.
+        self.predictor({}, adapter=True, emit=emit)
+        with self._loading:
+            return self.bench(emit).merge(self.adapter_dir, folder, emit)
+
     def test_examples(self, emit: Emit) -> tuple[Example, ...]:
         """The rows that base and adapter are compared on.
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorasdk.artifacts.adapter_folder import check_weights
+from lorasdk.artifacts.merged_model import write_merged_model
 from lorasdk.artifacts.passport import Passport
 from lorasdk.basemodel.loading import LoadedBase, load_base_model, model_folder
 from lorasdk.basemodel.saved_adapter import attach_saved_adapter, check_base_fingerprint
 from lorasdk.basemodel.tokenizer import load_tokenizer
-from lorasdk.contracts import LocatedModel
+from lorasdk.contracts import LocatedModel, Message
 from lorasdk.data.encoding import Encoder
 from lorasdk.data.examples import Examples
 from lorasdk.data.prepare import PreparedSplit, prepare_split
@@ -28,6 +29,9 @@ from lorasdk.stopping import StopToken
 
 if TYPE_CHECKING:
     from peft import PeftModel
+
+GOLDEN_PROMPTS = ("Hello!", "What is the capital of France?", "用一句话介绍你自己。", "List three colours.\n1.")
+"""What merged models are compared on."""
 
 
 @dataclass
@@ -115,6 +119,23 @@ class Workbench:
             emit=emit,
             stop=stop,
         )
+
+    def merge(self, adapter_dir: Path, folder: Path, emit: Emit) -> Path:
+        """Merge a saved adapter into the base model in full precision, however the base was held for training."""
+        recipe = self.resolved.recipe
+        if recipe.base_model.quantization != "none":
+            held = recipe.base_model.quantization
+            emit(
+                Notice("export.dequantised", f"merging into the full-precision base model, not into its {held} weights")
+            )
+        section = recipe.base_model.model_copy(update={"quantization": "none", "dtype": "float32"})
+        base = load_base_model(self.located, section, trust_remote_code=self.trust_remote_code)
+        model = attach_saved_adapter(base, adapter_dir)
+        prompts = [self.encoder.encode_prompt([Message("user", text)]) for text in GOLDEN_PROMPTS]
+        merged = write_merged_model(model, self.encoder.tokenizer, folder, prompts=prompts)
+        difference = f"{merged.largest_difference:.1e}"
+        emit(Notice("export.verified", f"the merged model's log-probabilities differ by at most {difference} nats"))
+        return merged.folder
 
     def release(self) -> None:
         """Let go of the model's memory."""

@@ -56,7 +56,7 @@ def save_adapter(
             _write_peft(model, draft, base_name, initial)
             made = passport(_sha256(draft / WEIGHTS))
             (draft / FILE_NAME).write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            _flush(draft)
+            flush_folder(draft)
             draft.chmod(0o755)
             draft.rename(folder)
         finally:
@@ -122,7 +122,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _flush(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Bring files and folder to the disk, so that the rename cannot come before them."""
     for path in [*folder.iterdir(), folder]:
         handle = os.open(path, os.O_RDONLY)

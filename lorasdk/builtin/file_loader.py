@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -77,28 +77,34 @@ class FileLoader:
         if problems:
             raise DataError(*problems)
         path = _path(options, context)
-        count = 0
+        seen = 0
+
+        def bad_row(problem: Problem) -> None:
+            nonlocal seen
+            seen += 1
+            context.bad_row(problem)
+
         try:
-            for row in _rows(path, options, context):
-                count += 1
+            for row in _rows(path, options, bad_row):
+                seen += 1
                 yield row
         except OSError as error:
             fix = "check the file and its permissions"
             problem = _problem("data.unreadable", f"the file cannot be read: {error}", path, context, fix)
             raise DataError(problem) from error
-        if not count:
+        if not seen:
             raise DataError(_problem("data.no-rows", "no samples in file", path, context, "put rows into the file"))
 
 
-def _rows(path: Path, options: FileOptions, context: LoadContext) -> Iterator[Row]:
+def _rows(path: Path, options: FileOptions, bad_row: Callable[[Problem], None]) -> Iterator[Row]:
     kind = _kind(path) if options.kind == "auto" else options.kind
     if kind == "jsonl":
-        return jsonl_rows(path, context.bad_row)
+        return jsonl_rows(path, bad_row)
     if kind == "json":
-        return json_rows(path, context.bad_row)
+        return json_rows(path, bad_row)
     if kind == "csv":
         default = "\t" if ".tsv" in path.suffixes else ","
-        return csv_rows(path, options.delimiter or default, context.bad_row)
+        return csv_rows(path, options.delimiter or default, bad_row)
     return parquet_rows(path)
 
 

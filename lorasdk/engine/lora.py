@@ -58,7 +58,7 @@ def attach_lora(model: PreTrainedModel, section: LoraSection, *, seed: int, batc
         try:
             return _attach(model, _peft_config(section), batches)
         except (ValueError, TypeError, NotImplementedError, ImportError, RuntimeError, AssertionError) as error:
-                # AssertionError: torch's word for a device that PEFT's initialisation needs and that is not there.
+            # AssertionError: torch's word for a device that PEFT's initialisation needs and that is not there.
             raise ModelError(_refused(section, error)) from error
 
 

@@ -146,10 +146,16 @@ def _register(hooks: pluggy.PluginManager, plugin: object, name: str | None) -> 
     registered = hooks.register(plugin, name=name)
     if registered is None:
         raise ValueError(f"plugin {name!r} is registered twice")
-    if not hooks.get_hookcallers(plugin):
-        hooks.unregister(plugin)
+    callers = hooks.get_hookcallers(plugin) or []
+    unknown = [caller.name for caller in callers if not caller.has_spec()]
+    if callers and not unknown:
+        return registered
+    hooks.unregister(plugin)
+    if not unknown:
         raise ValueError(f"implements no hook; mark one of {', '.join(_hook_names())} with @lorasdk.hookimpl")
-    return registered
+    near = get_close_matches(unknown[0], _hook_names(), n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"hooks are {', '.join(_hook_names())}"
+    raise ValueError(f"implements {unknown[0]!r}, which is no hook; {hint}")
 
 
 def _hook_names() -> list[str]:
