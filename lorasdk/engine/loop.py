@@ -17,6 +17,7 @@ from lorasdk.engine.batches import BatchPlan, micro_batches, pad
 from lorasdk.engine.gate import require_finite
 from lorasdk.engine.loss import supervised_loss
 from lorasdk.engine.memory import memory_bytes
+from lorasdk.engine.optimizer import adamw
 from lorasdk.engine.schedule import learning_rate
 from lorasdk.engine.validation import measure
 from lorasdk.engine.watch import MetricWatch
@@ -109,7 +110,7 @@ class _Loop:
             max_steps=section.max_steps,
         )
         self.parameters = {n: p for n, p in task.model.named_parameters() if p.requires_grad}
-        self.optimizer = _adamw(list(self.parameters.values()), section.weight_decay)
+        self.optimizer = adamw(list(self.parameters.values()), section.weight_decay)
         self.watch = MetricWatch(section.metric, task.higher_is_better, section.early_stopping)
         self.loss_scale = self._scale()
         self.started = time.perf_counter()
@@ -239,14 +240,6 @@ class _Loop:
     def _check_stop(self) -> None:
         if self.task.stop.stopped:
             raise _StopRequestedError
-
-
-def _adamw(parameters: Sequence[torch.nn.Parameter], weight_decay: float) -> torch.optim.AdamW:
-    # Biases and norms, trained with `bias` or `modules_to_save`, are not decayed: the usual practice.
-    matrices = [p for p in parameters if p.ndim > 1]
-    vectors = [p for p in parameters if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0)
 
 
 def _mix(seed: int, step: int, micro_batch: int) -> int:

@@ -14,7 +14,7 @@ def shortened(recipe: Recipe) -> dict[str, Any]:
     data: dict[str, Any] = plain_data(without_secrets(recipe.model_dump(exclude_defaults=True)))
     for (section, key), reference in recipe.references.items():
         data.setdefault(str(section), {})[str(key)] = reference
-    sources = data["data"]
+    sources = data.get("data", {})
     splits = {"train": recipe.data.train, "validation": recipe.data.validation, "test": recipe.data.test}
     for split, source in splits.items():
         if split in sources:

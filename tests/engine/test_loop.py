@@ -10,6 +10,7 @@ from lorasdk.engine import loop
 from lorasdk.engine.batches import BatchPlan
 from lorasdk.engine.loop import TrainingTask, run_training
 from lorasdk.engine.lora import attach_lora
+from lorasdk.engine.optimizer import adamw
 from lorasdk.errors import TrainingError
 from lorasdk.events import EvaluationFinished, RunStopped, StepFinished
 from lorasdk.recipe.schema import LoraSection, TrainingSection
@@ -120,7 +121,7 @@ def test_gradients_are_clipped_to_the_norm(tiny_model_dir: Path, rows, monkeypat
 
 def test_weight_decay_is_not_applied_to_vectors():
     matrix, vector = (torch.nn.Parameter(torch.ones(shape)) for shape in ((2, 2), (2,)))
-    groups = loop._adamw([matrix, vector], 0.5).param_groups
+    groups = adamw([matrix, vector], 0.5).param_groups
     assert [(group["weight_decay"], group["params"][0].ndim) for group in groups] == [(0.5, 2), (0.0, 1)]
 
 

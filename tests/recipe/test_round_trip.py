@@ -126,3 +126,8 @@ def test_any_mapping_gives_a_recipe_or_a_lorasdk_error(values):
 def test_any_overrides_give_a_recipe_or_a_lorasdk_error(overrides):
     with suppress(LorasdkError):
         load_recipe({"name": "x", "data": {"train": "a"}}, overrides=overrides)
+
+
+def test_a_recipe_without_data_is_written_and_read_back():
+    recipe = load_recipe({"name": "bare"})
+    assert load_recipe(recipe.to_yaml()) == recipe

@@ -1,0 +1,91 @@
+"""House rules that a reader would otherwise have to remember."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import lorasdk
+from lorasdk import load_recipe
+from lorasdk.plugins import build_manager
+from lorasdk.plugins.specs import Hooks
+from lorasdk.recipe import recipe_schema
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "lorasdk").rglob("*.py"))
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+REFERENCE = "".join(path.read_text("utf-8") for path in (ROOT / "docs" / "reference").glob("*.md"))
+
+
+def test_the_public_names_are_sorted_documented_and_described():
+    assert lorasdk.__all__ == sorted(lorasdk.__all__)
+    documented = set(re.findall(r"^::: lorasdk\.(\w+)$", REFERENCE, re.MULTILINE))
+    assert documented == set(lorasdk.__all__)
+    assert [name for name in lorasdk.__all__ if name != "Event" and not getattr(lorasdk, name).__doc__] == []
+
+
+def test_every_hook_is_documented():
+    hooks = [name for name in vars(Hooks) if not name.startswith("_")]
+    (members,) = re.findall(r"members: \[(.*)\]", REFERENCE)
+    assert members.split(", ") == hooks
+    assert all("Example:" in getattr(Hooks, name).__doc__ for name in hooks)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_stay_readable(path: Path):
+    text = path.read_text("utf-8")
+    assert text.count("\n") <= 250
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno <= 45, node.name
+    assert not re.search(r"\b(TODO|FIXME|XXX)\b", text)
+
+
+def test_no_room_is_a_drawer_for_everything():
+    assert {path.stem for path in SOURCES} & {"utils", "helpers", "common", "misc", "core", "base"} == set()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_every_shipped_recipe_is_valid_and_its_files_are_there(path: Path):
+    recipe = load_recipe(path)
+    for source in (recipe.data.train, recipe.data.validation, recipe.data.test):
+        options = source.options if hasattr(source, "options") else {}
+        assert "path" not in options or recipe.path(str(options["path"])).is_file()
+    first, *_ = path.read_text("utf-8").splitlines()
+    schema = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
+    assert schema
+    assert (path.parent / schema[1]).is_file()
+
+
+def test_the_shipped_schema_is_up_to_date():
+    manager = build_manager(discover=False)
+    schema = recipe_schema(
+        loaders={name: offer.component.Options for name, offer in manager.loaders.offers.items()},
+        evaluators={name: offer.component.Options for name, offer in manager.evaluators.offers.items()},
+    )
+    assert json.loads((ROOT / "recipes" / "recipe.schema.json").read_text("utf-8")) == schema
+
+
+def test_every_recipe_field_has_a_description():
+    for section in recipe_schema()["$defs"].values():
+        for name, field in section.get("properties", {}).items():
+            assert "description" in field, name
+
+
+def test_data_that_is_shipped_carries_its_licence_note():
+    folders = [path for path in (ROOT / "recipes" / "data").iterdir() if path.is_dir()]
+    assert [folder.name for folder in folders if not (folder / "NOTICE.md").is_file()] == []
+
+
+def test_every_error_code_stands_in_one_form():
+    codes = {
+        node.value
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant)
+        for node in [node.value]
+    }
+    assert len(codes) > 40
+    assert [code for code in codes if not re.fullmatch(r"[a-z]+(\.[a-z0-9]+(-[a-z0-9]+)*)", str(code))] == []
