@@ -16,7 +16,6 @@ from ruamel.yaml import YAML
 from lorasdk import LocatedModel, load_recipe
 from lorasdk.builtin.package_source import PackageSource
 from lorasdk.cli import main
-from lorasdk.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_training import tiny_tuner
+from tiny_training import tiny_recipe, tiny_tuner
 
 from lorasdk import InferenceError, TrainingError
 from lorasdk.engine import loop
@@ -139,18 +139,17 @@ def state():
     }
 before = state()
 from lorasdk import FineTuner
-tuner = FineTuner.from_recipe(json.loads(sys.argv[1]), data={"train": [{"instruction": "a", "output": "b"}]})
+tuner = FineTuner.from_recipe(json.loads(sys.argv[1]), data={"train": [{"instruction": "a", "output": "b"}] * 4})
 tuner.train()
-tuner.infer("x", max_new_tokens=1)
+tuner.evaluate()
 json.dump([before, state()], open(sys.argv[2], "w"))
 """
 
 
 def test_the_first_work_of_a_process_leaves_it_as_it_was_and_prints_nothing(tiny_model_dir: Path, tmp_path: Path):
-    recipe = {"name": "t", "output_dir": str(tmp_path), "training": {"max_steps": 1}}
-    given = json.dumps({**recipe, "base_model": {"source": str(tiny_model_dir)}})
+    recipe = tiny_recipe(tiny_model_dir, tmp_path, data={"test": 1}, training={"max_steps": 1})
     seen = tmp_path / "seen.json"
-    program = [sys.executable, "-c", FIRST_WORK, given, str(seen)]
+    program = [sys.executable, "-c", FIRST_WORK, json.dumps(recipe), str(seen)]
     done = subprocess.run(program, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
     before, after = json.loads(seen.read_text("utf-8"))
