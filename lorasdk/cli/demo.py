@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from json import dumps as json_text
 from pathlib import Path
 
 from rich.table import Table
@@ -33,7 +34,7 @@ class _Outcome:
 
 def demo(set_: Set = None, json: Json = False) -> None:
     """Train a small embedded model on 600 rows, and show whether it got better: minutes on a CPU, no account needed."""
-    outcome = _run({"output_dir": str(Path("runs").absolute()), **_parsed(set_)})
+    outcome = _run([f"output_dir={json_text(str(Path('runs').absolute()))}", *(set_ or ())])
     if json:
         scores, base, tuned = outcome.report.scores, outcome.base, outcome.tuned
         answers = {"question": QUESTION, "base": base.text, "tuned": tuned.text}
@@ -42,11 +43,7 @@ def demo(set_: Set = None, json: Json = False) -> None:
         _show(outcome)
 
 
-def _parsed(overrides: list[str] | None) -> dict[str, object]:
-    return {field: value for field, _, value in (text.partition("=") for text in overrides or ())}
-
-
-def _run(overrides: dict[str, object]) -> _Outcome:
+def _run(overrides: list[str]) -> _Outcome:
     with FineTuner.from_recipe(shipped_recipe(RECIPE), overrides=overrides) as tuner:
         with shown_progress() as watcher, stop_on_interrupt() as stop:
             result = tuner.train(on_event=watcher, stop=stop)

@@ -87,9 +87,10 @@ def suggest(key: str, allowed: Sequence[str], *, section: str, homes: Mapping[st
         own = home.removeprefix(f"{section}.") if section else home
         return f"write {own}" if own != home else f"a recipe says it as {home}"
     close = get_close_matches(key, allowed, n=1, cutoff=0.8)
+    near = get_close_matches(key, allowed, n=1)
     if not close and key in homes:
-        return f"it belongs to {homes[key]}"
-    close = close or get_close_matches(key, allowed, n=1)
+        return f"it belongs to {homes[key]}" + (f"; or did you mean {near[0]!r}?" if near else "")
+    close = close or near
     if close:
         return f"did you mean {close[0]!r}?"
     far = get_close_matches(key, homes, n=1, cutoff=0.8)
