@@ -1,15 +1,18 @@
 """House rules that a reader would otherwise have to remember."""
 
 import ast
+import doctest
+import inspect
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lorasdk
-from lorasdk import load_recipe
-from lorasdk.plugins import build_manager
+from lorasdk import load_recipe, stopping
+from lorasdk.plugins import build_manager, specs
 from lorasdk.plugins.specs import Hooks
 from lorasdk.recipe import recipe_schema
 
@@ -26,11 +29,39 @@ def test_the_public_names_are_sorted_documented_and_described():
     assert [name for name in lorasdk.__all__ if name != "Event" and not getattr(lorasdk, name).__doc__] == []
 
 
-def test_every_hook_is_documented():
-    hooks = [name for name in vars(Hooks) if not name.startswith("_")]
+HOOKS = {"data_loaders": [], "evaluators": [], "model_sources": [], "on_event": ["event"]}
+"""Names and arguments that plugins rely on: a hook is never renamed, and loses no argument."""
+
+
+def test_the_hooks_are_those_that_plugins_rely_on_and_documented():
+    hooks = {name: list(inspect.signature(hook).parameters)[1:] for name, hook in hook_specs().items()}
+    assert hooks == HOOKS
     (members,) = re.findall(r"members: \[(.*)\]", REFERENCE)
-    assert members.split(", ") == hooks
-    assert all("Example:" in getattr(Hooks, name).__doc__ for name in hooks)
+    assert members.split(", ") == list(hooks)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_hooks_example_is_a_plugin_that_is_accepted(name: str):
+    examples = doctest.DocTestParser().get_examples(hook_specs()[name].__doc__)
+    names: dict[str, type] = {}
+    for example in examples:
+        exec(compile(example.source, f"Hooks.{name}", "exec"), names)
+    manager = build_manager([names["Plugin"]()], discover=False)
+    offered = {**manager.loaders.offers, **manager.evaluators.offers, **manager.sources.offers}
+    assert "application" in {offer.origin for offer in offered.values()} or name == "on_event"
+
+
+def hook_specs() -> dict[str, Any]:
+    return {name: hook for name, hook in vars(Hooks).items() if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("module", [stopping, specs], ids=lambda module: module.__name__)
+def test_examples_in_docstrings_run(module):
+    assert doctest.testmod(module).failed == 0
+
+
+def test_every_module_with_an_example_is_run():
+    assert {path.stem for path in SOURCES if ">>> " in path.read_text("utf-8")} == {"stopping", "specs"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
