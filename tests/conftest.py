@@ -31,3 +31,15 @@ def embedded_model_source() -> str:
     source = PackageSource()
     source.locate(SourceRequest(EMBEDDED_MODEL, None, Path.cwd(), ""))
     return f"{source.name}:{EMBEDDED_MODEL}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests marked `gpu` where there is no CUDA device; they are counted as deselected."""
+    import torch
+
+    if torch.cuda.is_available():
+        return
+    absent = [item for item in items if item.get_closest_marker("gpu")]
+    if absent:
+        config.hook.pytest_deselected(items=absent)
+        items[:] = [item for item in items if item not in absent]

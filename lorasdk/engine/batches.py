@@ -17,6 +17,8 @@ from lorasdk.data.encoding import TokenRow
 
 IGNORED = -100
 """Label of a position that the loss is not taken on, as in torch's cross-entropy."""
+WORTH_SHARING = 16
+"""Common tokens from which a pass of their own costs less than repeating them in each row."""
 
 
 @dataclass(frozen=True)
@@ -75,34 +77,62 @@ def micro_batches(rows: Sequence[TokenRow], size: int | None) -> Iterator[list[T
 
 @dataclass(frozen=True, slots=True)
 class PaddedBatch:
-    """Rows padded on the left to one length, so that answers, which end rows, share their last positions."""
+    """Rows of one forward pass: the tokens they all begin with once, then each row's own.
 
+    The own parts are padded on the left to one length, so that answers, which end rows, share their last positions.
+    """
+
+    prefix_ids: torch.Tensor
+    """(shared,) int64: tokens that all rows begin with; empty when that is not worth a pass of its own."""
     input_ids: torch.Tensor
-    """(rows, length) int64."""
+    """(rows, length) int64: each row's own tokens."""
     attention_mask: torch.Tensor
-    """(rows, length) int64, 0 on padding."""
+    """(rows, shared + length) int64, 0 on padding."""
     position_ids: torch.Tensor
-    """(rows, length) int64, from 0 at each row's first token."""
+    """(rows, length) int64, from `shared` at each row's first own token."""
     keep: torch.Tensor
     """(kept,) int64: positions whose next token is supervised in at least one row."""
     labels: torch.Tensor
     """(rows, kept) int64: that next token, or `IGNORED` where it is not supervised in this row."""
 
 
-def pad(rows: Sequence[TokenRow], *, device: torch.device) -> PaddedBatch:
-    """Put rows into one tensor; padding is masked, so its token id does not matter."""
-    length = max(len(row.ids) for row in rows)
+def pad(rows: Sequence[TokenRow], *, device: torch.device, share_prefix: bool = False) -> PaddedBatch:
+    """Put rows into one batch; padding is masked, so its token id does not matter.
+
+    Args:
+        rows: at least one.
+        device: where the tensors go.
+        share_prefix: take out the tokens that all rows begin with, if there are many.
+    """
+    shared = _shared_length(rows) if share_prefix else 0
+    length = max(len(row.ids) for row in rows) - shared
     input_ids = torch.zeros(len(rows), length, dtype=torch.long)
     mask = torch.zeros_like(input_ids)
     targets = torch.full_like(input_ids, IGNORED)
     for i, row in enumerate(rows):
         offset = length - len(row.ids)
         ids = torch.tensor(row.ids)
-        input_ids[i, offset:] = ids
-        mask[i, offset:] = 1
+        input_ids[i, offset + shared :] = ids[shared:]
+        mask[i, offset + shared :] = 1
         for start, end in row.spans:
             targets[i, offset + start - 1 : offset + end - 1] = ids[start:end]
     keep = (targets != IGNORED).any(dim=0).nonzero().squeeze(1)
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    tensors = (input_ids, mask, positions, keep, targets[:, keep])
+    tensors = (
+        torch.tensor(rows[0].ids[:shared], dtype=torch.long),
+        input_ids,
+        torch.cat([mask.new_ones(len(rows), shared), mask], dim=1),
+        shared + (mask.cumsum(dim=1) - 1).clamp(min=0),
+        keep,
+        targets[:, keep],
+    )
     return PaddedBatch(*(tensor.to(device) for tensor in tensors))
+
+
+def _shared_length(rows: Sequence[TokenRow]) -> int:
+    """How many first tokens all rows have in common, the last one before a supervised token left to each row."""
+    if len(rows) == 1:
+        return 0
+    limit = min(start - 1 for row in rows for start, _ in row.spans[:1])
+    first, *others = rows
+    length = next((i for i in range(limit) if any(row.ids[i] != first.ids[i] for row in others)), limit)
+    return length if length >= WORTH_SHARING else 0

@@ -15,7 +15,7 @@ import torch
 from lorasdk.data.encoding import TokenRow
 from lorasdk.engine.batches import BatchPlan, micro_batches, pad
 from lorasdk.engine.gate import require_finite
-from lorasdk.engine.loss import supervised_loss
+from lorasdk.engine.loss import can_share_prefix, supervised_loss
 from lorasdk.engine.memory import memory_bytes
 from lorasdk.engine.optimizer import adamw
 from lorasdk.engine.schedule import learning_rate
@@ -113,6 +113,8 @@ class _Loop:
         self.optimizer = adamw(list(self.parameters.values()), section.weight_decay)
         self.watch = MetricWatch(section.metric, task.higher_is_better, section.early_stopping)
         self.loss_scale = self._scale()
+        # Gradient checkpointing recomputes layers and therefore keeps no cache.
+        self.share_prefix = not section.gradient_checkpointing and can_share_prefix(task.model)
         self.started = time.perf_counter()
 
     def _scale(self) -> float:
@@ -172,7 +174,7 @@ class _Loop:
         for number, part in enumerate(micro_batches(rows, self.task.section.micro_batch)):
             self._check_stop()
             torch.manual_seed(_mix(self.task.section.seed, step, number))
-            nats = supervised_loss(self.task.model, pad(part, device=device)).nats
+            nats = supervised_loss(self.task.model, pad(part, device=device, share_prefix=self.share_prefix)).nats
             require_finite(nats.item(), what="loss", step=step, rows=part)
             self.peak_memory = max(self.peak_memory, memory_bytes(device))
             torch.autograd.backward(nats * (self.loss_scale / supervised))

@@ -10,7 +10,7 @@ import torch
 
 from lorasdk.data.encoding import TokenRow
 from lorasdk.engine.batches import micro_batches, pad
-from lorasdk.engine.loss import supervised_loss
+from lorasdk.engine.loss import can_share_prefix, supervised_loss
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -35,9 +35,10 @@ def measure(
     model.eval()
     try:
         nats, correct = 0.0, 0
+        share_prefix = can_share_prefix(model)
         for part in micro_batches(rows, batch_size):
             between()
-            loss = supervised_loss(model, pad(part, device=model.device))
+            loss = supervised_loss(model, pad(part, device=model.device, share_prefix=share_prefix))
             nats += loss.nats.item()
             correct += int(loss.correct.item())
     finally:

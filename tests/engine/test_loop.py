@@ -98,8 +98,10 @@ def test_gradient_checkpointing_gives_the_same_gradients(tiny_model_dir: Path, r
 
     with quiet():
         model.gradient_checkpointing_enable({"use_reentrant": False})
-        section = TrainingSection.model_validate({"max_steps": 1, "batch_size": 4, "learning_rate": 1e-2})
-        task = TrainingTask(model, section, rows, (), dict, False, lambda _event: None, StopToken())
+        settings = {"max_steps": 1, "batch_size": 4, "learning_rate": 1e-2, "gradient_checkpointing": True}
+        task = TrainingTask(
+            model, TrainingSection.model_validate(settings), rows, (), dict, False, lambda _event: None, StopToken()
+        )
         again = run_training(task).history[0]
     assert (plain.loss, plain.gradient_norm) == pytest.approx((again.loss, again.gradient_norm), rel=1e-5)
 

@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+from lorasdk import LorasdkError
 from lorasdk.recipe import Recipe
 from lorasdk.recipe.allowed import Allowed
 
@@ -51,3 +52,10 @@ def test_the_reference_names_no_code_that_does_not_exist():
 
 def test_a_code_stands_in_the_reference_once():
     assert sorted(documented()) == sorted(set(documented()))
+
+
+def test_the_table_of_errors_says_parents_and_exit_codes():
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\| .* \| (\d) \|$", page, re.MULTILINE)
+    built_in = {kind: [base.__name__ for base in kind.__bases__[1:]] for kind in LorasdkError.__subclasses__()}
+    assert rows == [(kind.__name__, "".join(parents), str(kind.exit_code)) for kind, parents in built_in.items()]
