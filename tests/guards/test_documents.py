@@ -5,6 +5,7 @@ Python blocks run, and print what the text block right after them shows. Recipes
 """
 
 import io
+import json
 import re
 import shlex
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from ruamel.yaml import YAML
 from lorasdk import LocatedModel, load_recipe
 from lorasdk.builtin.package_source import PackageSource
 from lorasdk.cli import main
+from lorasdk.data.bad_rows import BadRows
+from lorasdk.data.examples import read_examples
+from lorasdk.data.formats import FORMATS, choose_format
+from lorasdk.recipe.schema import DataSource
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -93,6 +98,14 @@ def test_recipes_on_a_page_are_valid(page: Path):
     for block in blocks(page):
         if block.language == "yaml":
             load_recipe({"name": "shown-in-part", **YAML(typ="safe").load(block.code)})
+
+
+@pytest.mark.parametrize("page", with_blocks("jsonl"), ids=lambda page: str(page.relative_to(ROOT)))
+def test_rows_on_a_page_show_every_format_and_are_recognised(page: Path):
+    rows = [json.loads(line) for block in blocks(page) if block.language == "jsonl" for line in block.code.splitlines()]
+    for row in rows:
+        read_examples([row], source=DataSource(), origin=page.name, bad=BadRows("error"))
+    assert {choose_format("auto", row, {}, origin=page.name).name for row in rows} == FORMATS.keys()
 
 
 def test_links_between_pages_lead_somewhere():
