@@ -20,14 +20,23 @@ from pathlib import Path
 
 import torch
 from platformdirs import user_cache_path
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GgufConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers import modeling_gguf_pytorch_utils as gguf_reading
 
 from lorasdk.basemodel.digest_cache import remembered_digest
+from lorasdk.basemodel.load_report import require_complete
 from lorasdk.basemodel.quiet import quiet
 from lorasdk.errors import ModelError, Problem, ResourceError
 
 MAGIC = b"GGUF"
+NAME = "model.gguf"
 FORMAT = "1"
 """Part of the copy's name; raised when copies are written differently, so that old ones are not taken for new."""
 _ONE_AT_A_TIME = threading.Lock()
@@ -79,7 +88,7 @@ def _require_whole(path: Path) -> None:
     size = path.stat().st_size
     try:
         ends = {tensor.name: int(tensor.data_offset) + int(tensor.n_bytes) for tensor in GGUFReader(path).tensors}
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError) as error:
         raise ModelError(_damaged(path, f"its tensors do not lie where its header says ({error})")) from error
     outside = [name for name, end in ends.items() if end > size]
     if outside or not ends:
@@ -88,33 +97,53 @@ def _require_whole(path: Path) -> None:
 
 def _write(gguf: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-", ignore_cleanup_errors=True) as temporary:
+        alone, copy = Path(temporary) / "from", Path(temporary) / "to"
+        try:
+            _set_apart(gguf, alone)
+            model, tokenizer = _read(gguf, alone)
+            with quiet():
+                model.save_pretrained(copy)
+                tokenizer.save_pretrained(copy)
+            _flush(copy)
+            _move(copy, folder)
+        except (OSError, SafetensorError) as error:
+            raise ResourceError(_unwritable(folder, error)) from error
+
+
+def _set_apart(gguf: Path, folder: Path) -> None:
+    """Put the file into a folder of its own: transformers prefers a tokenizer or an adapter that lies next to it."""
+    folder.mkdir()
     try:
-        _convert(gguf, temporary)
-        _move(temporary, folder)
-    except OSError as error:
-        raise ResourceError(_unwritable(folder, error)) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        (folder / NAME).symlink_to(gguf.resolve())
+    except OSError:  # not every system lets everybody make links
+        shutil.copyfile(gguf, folder / NAME)
 
 
-def _convert(gguf: Path, folder: Path) -> None:
-    where, name = gguf.parent, gguf.name
+def _read(gguf: Path, alone: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     with quiet(), _without_bar(), torch.random.fork_rng(devices=[]):
         try:
-            tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, local_files_only=True)
-            model = AutoModelForCausalLM.from_pretrained(
-                where,
-                gguf_file=name,
+            tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file=NAME, local_files_only=True)
+            model, report = AutoModelForCausalLM.from_pretrained(
+                alone,
+                gguf_file=NAME,
                 local_files_only=True,
                 dtype=torch.float32,
                 quantization_config=GgufConfig(dequantize=True),
+                output_loading_info=True,
             )
-        except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, ImportError) as error:
+        except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ImportError) as error:
             raise ModelError(_refused(gguf, error)) from error
-        _narrow(model)
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+    require_complete(report, place=gguf)
+    _narrow(model)
+    return model, tokenizer
+
+
+def _flush(folder: Path) -> None:
+    # Before the rename, so that a power cut cannot leave a folder whose name is whole and whose files are not.
+    for path in folder.iterdir():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
 
 
 @contextmanager
@@ -168,7 +197,7 @@ def _refused(path: Path, error: Exception) -> Problem:
     )
 
 
-def _unwritable(folder: Path, error: OSError) -> Problem:
+def _unwritable(folder: Path, error: Exception) -> Problem:
     free = shutil.disk_usage(folder.parent).free
     return Problem(
         code="disk.dense-copy",

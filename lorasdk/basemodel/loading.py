@@ -19,13 +19,13 @@ from lorasdk.basemodel.dense_copy import dense_copy
 from lorasdk.basemodel.device import Device, choose_device
 from lorasdk.basemodel.fingerprint import weights_fingerprint
 from lorasdk.basemodel.four_bit_cpu import settle_four_bit_layers
+from lorasdk.basemodel.load_report import require_complete
 from lorasdk.basemodel.model_files import require_loadable
 from lorasdk.basemodel.quiet import quiet
 from lorasdk.contracts import LocatedModel
 from lorasdk.errors import ModelError, Problem, ResourceError
 from lorasdk.recipe.schema import BaseModelSection
 
-SHOWN_KEYS = 5
 REFUSALS = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError)
 """What transformers raises for a folder that it cannot load."""
 
@@ -131,7 +131,7 @@ def _load(folder: Path, section: BaseModelSection, device: Device, trust_remote_
         SafetensorError,
     ) as error:
         raise ModelError(_refused(folder, error)) from error
-    _require_complete(folder, report)
+    require_complete(report, place=folder)
     return _prepare(model, device)
 
 
@@ -157,26 +157,6 @@ def _prepare(model: PreTrainedModel, device: Device) -> PreTrainedModel:
     if device.kind == "cpu":
         settle_four_bit_layers(model)
     return model.eval()
-
-
-def _require_complete(folder: Path, report: dict[str, Any]) -> None:
-    problems = [
-        Problem(
-            code=f"model.{kind}-weights",
-            message=f"{len(keys)} of the model's weights are {meaning}",
-            place=str(folder),
-            found=", ".join(keys[:SHOWN_KEYS]) + (", …" if len(keys) > SHOWN_KEYS else ""),
-            fix="fetch the model again; if it is whole, its config.json describes another model",
-        )
-        for kind, meaning in (
-            ("missing", "not in its files"),
-            ("unexpected", "in its files and unknown to its architecture"),
-            ("mismatched", "of another shape than config.json says"),
-        )
-        if (keys := sorted(map(str, report[f"{kind}_keys"])))
-    ]
-    if problems:
-        raise ModelError(*problems)
 
 
 def _refused(folder: Path, error: Exception) -> Problem:
