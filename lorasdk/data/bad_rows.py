@@ -35,7 +35,7 @@ class BadRows:
         """Raise what was collected if the policy is ``error``.
 
         Raises:
-            DataError: all collected problems, the most frequent kind counted first.
+            DataError: all collected problems, in order.
         """
         if self.problems and self.policy == "error":
             raise DataError(*self.problems)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from reprlib import repr as short_repr
+from typing import get_args
 
 from lorasdk.contracts import Message, Role
+from lorasdk.data.cells import object_list, whole_text
+from lorasdk.data.fault import ConversationFaultError
 
 ROLES: tuple[Role, ...] = get_args(Role)
 SAME_AS: dict[str, Role] = {
@@ -20,14 +23,6 @@ SAME_AS: dict[str, Role] = {
 """Names that other formats use for the same roles."""
 
 
-class ConversationFaultError(Exception):
-    """What is wrong with a row, apart from its place: a code, a sentence and what was found."""
-
-    def __init__(self, code: str, message: str, *, found: str = "", allowed: str = "", fix: str = "") -> None:
-        super().__init__(message)
-        self.code, self.message, self.found, self.allowed, self.fix = code, message, found, allowed, fix
-
-
 def read_turns(value: object, *, column: str, role_key: str, content_key: str) -> tuple[Message, ...]:
     """Turns out of a list of mappings.
 
@@ -38,7 +33,7 @@ def read_turns(value: object, *, column: str, role_key: str, content_key: str) -
         raise ConversationFaultError(
             "data.not-a-conversation",
             f"column {column!r} must hold a list of turns, got {type(value).__name__}",
-            found=repr(value)[:80],
+            found=short_repr(value),
             allowed=f'[{{"{role_key}": "user", "{content_key}": "…"}}, …]',
             fix="store the list itself, not its text",
         )
@@ -48,7 +43,7 @@ def read_turns(value: object, *, column: str, role_key: str, content_key: str) -
 def _turn(turn: object, number: int, role_key: str, content_key: str) -> Message:
     if not isinstance(turn, Mapping):
         raise ConversationFaultError(
-            "data.bad-turn", f"turn {number} must be an object, got {type(turn).__name__}", found=repr(turn)[:80]
+            "data.bad-turn", f"turn {number} must be an object, got {type(turn).__name__}", found=short_repr(turn)
         )
     named = turn.get(role_key)
     role = SAME_AS.get(str(named), named)
@@ -56,34 +51,38 @@ def _turn(turn: object, number: int, role_key: str, content_key: str) -> Message
         raise ConversationFaultError(
             "data.unknown-role",
             f"turn {number} has an unknown role",
-            found=repr(named),
+            found=short_repr(named),
             allowed=", ".join([*ROLES, *SAME_AS]),
             fix=f"correct {role_key!r}",
         )
-    calls = turn.get("tool_calls")
     optional = {key: str(turn[key]) for key in ("tool_call_id", "name") if turn.get(key) is not None}
     return Message(
         role=role,
-        content=_text(turn.get(content_key), number, may_be_empty=bool(calls)),
-        tool_calls=tuple(calls) if isinstance(calls, list | tuple) else (),
+        content=_text(turn.get(content_key), number, may_be_null=role == "assistant"),
+        tool_calls=object_list(turn.get("tool_calls"), f"'tool_calls' of turn {number}"),
         **optional,
     )
 
 
-def _text(value: object, number: int, *, may_be_empty: bool) -> str:
-    if value is None and may_be_empty:
+def _text(value: object, number: int, *, may_be_null: bool) -> str:
+    # Null is how an answer that only calls tools is written; `check_turns` refuses it where there are no calls.
+    if value is None and may_be_null:
         return ""
-    if isinstance(value, list) and value and all(isinstance(p, Mapping) and p.get("type") == "text" for p in value):
-        return "".join(str(part["text"]) for part in value)
+    if isinstance(value, list) and value and all(map(_is_text_part, value)):
+        value = "".join(part["text"] for part in value)
     if not isinstance(value, str):
         raise ConversationFaultError(
             "data.no-text",
             f"turn {number} has no text",
-            found=repr(value)[:80],
+            found=short_repr(value),
             allowed="a text, or a list of parts of type text",
             fix="images and sounds cannot be trained on; remove the turn or the row",
         )
-    return value
+    return whole_text(value, f"turn {number}")
+
+
+def _is_text_part(part: object) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
 
 
 def check_turns(messages: Sequence[Message]) -> None:
@@ -113,14 +112,15 @@ def _check_order(role: Role, previous: Role | None, number: int) -> None:
         raise ConversationFaultError(
             "data.role-order", f"turn {number} answers although nobody asked", allowed="a user turn before it"
         )
+    if role == "tool" and previous not in {"assistant", "tool"}:
+        raise ConversationFaultError(
+            "data.role-order",
+            f"turn {number} is a tool's answer that nobody called for",
+            allowed="an assistant turn before it",
+        )
     if role == previous and role in {"assistant", "user"}:
         raise ConversationFaultError(
             "data.role-order",
             f"turns {number - 1} and {number} are both {role} turns",
             allowed="user and assistant in turn",
         )
-
-
-def tools_of(value: Any) -> tuple[Mapping[str, Any], ...]:  # noqa: ANN401 - a cell of a row
-    """Tool descriptions out of a row's ``tools`` column."""
-    return tuple(tool for tool in value if isinstance(tool, Mapping)) if isinstance(value, list | tuple) else ()

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 
-from lorasdk.contracts import Example, Message
+from lorasdk.contracts import Example
+from lorasdk.data.canonical import canonical_json
 from lorasdk.events import Notice
 
 SHOWN = 10
-
-Content = tuple[tuple[Message, ...], str | None]
 
 
 def duplicate_notices(splits: Mapping[str, Sequence[Example]]) -> list[Notice]:
     """One notice for training rows that repeat an earlier one, and one per held-out split that overlaps training."""
     train = splits["train"]
     notices = []
-    first: dict[Content, int] = {}
+    first: dict[bytes, int] = {}
     repeated = [e.row for e in train if first.setdefault(_content(e), e.row) != e.row]
     if repeated:
         message = f"{len(repeated)} of {len(train)} training rows repeat an earlier one: rows {_list(repeated)}"
@@ -30,12 +30,13 @@ def duplicate_notices(splits: Mapping[str, Sequence[Example]]) -> list[Notice]:
     return notices
 
 
-def _content(example: Example) -> Content:
-    return example.messages, example.text
+def _content(example: Example) -> bytes:
+    return sha256(canonical_json(example.messages, example.text, example.tools)).digest()
 
 
-def _question(example: Example) -> Content:
-    return (example.prompt, None) if example.text is None else ((), example.text)
+def _question(example: Example) -> bytes:
+    asked = example.prompt if example.text is None else ()
+    return sha256(canonical_json(asked, example.text, example.tools)).digest()
 
 
 def _list(rows: Sequence[int]) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from reprlib import repr as short_repr
 
 from lorasdk.contracts import Example, Row
 from lorasdk.data.bad_rows import BadRows
-from lorasdk.data.conversation import ConversationFaultError
-from lorasdk.data.formats import Format, choose_format, pick_columns
+from lorasdk.data.canonical import canonical_json
+from lorasdk.data.fault import ConversationFaultError
+from lorasdk.data.formats import Format, absent_columns, choose_format, pick_columns
 from lorasdk.errors import DataError, LorasdkError, Problem
 from lorasdk.recipe.schema import DataSource
 
@@ -42,7 +43,7 @@ def read_examples(rows: Iterable[Row], *, source: DataSource, origin: str, bad: 
     Raises:
         DataError: nothing can be used, or rows are faulty and the policy is ``error``.
     """
-    items = tuple(_examples(_mappings(islice(rows, source.max_rows), origin, bad), source, origin, bad))
+    items = tuple(_examples(_mappings(rows, source.max_rows, origin, bad), source, origin, bad))
     bad.settle()
     if not items:
         raise DataError(
@@ -61,9 +62,7 @@ def hash_examples(items: Iterable[Example]) -> str:
     """SHA-256 over the canonical JSON of what each example says, in order."""
     digest = hashlib.sha256()
     for example in items:
-        turns = [[m.role, m.content, list(m.tool_calls), m.tool_call_id, m.name] for m in example.messages]
-        content = [turns, example.text, list(example.tools)]
-        digest.update(json.dumps(content, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8", "replace"))
+        digest.update(canonical_json(example.messages, example.text, example.tools))
         digest.update(b"\n")
     return digest.hexdigest()
 
@@ -71,41 +70,53 @@ def hash_examples(items: Iterable[Example]) -> str:
 def _examples(rows: Iterable[tuple[int, Row]], source: DataSource, origin: str, bad: BadRows) -> Iterator[Example]:
     form: Format | None = None
     for number, row in rows:
-        form = form or choose_format(source.format, list(row), source.columns, origin=origin)
+        form = form or _format_of(row, source, origin, bad)
+        columns = pick_columns(row, form, source.columns)
+        absent = [source.columns.get(column, column) for column in form.needs if column not in columns]
+        if absent:
+            fix = "correct the row, or set data.on_bad_row: skip"
+            bad.report(absent_columns(absent, list(row), place=f"{origin} row {number}", fix=fix))
+            continue
         try:
-            yield form.convert(number, pick_columns(row, form, source.columns))
+            yield form.convert(number, columns)
         except ConversationFaultError as fault:
-            bad.report(
-                Problem(
-                    code=fault.code,
-                    message=fault.message,
-                    place=f"{origin} row {number}",
-                    found=fault.found,
-                    allowed=fault.allowed,
-                    fix=fault.fix or "correct the row, or set data.on_bad_row: skip",
-                )
-            )
+            bad.report(_unusable(fault, f"{origin} row {number}"))
 
 
-def _mappings(rows: Iterable[object], origin: str, bad: BadRows) -> Iterator[tuple[int, Row]]:
+def _format_of(row: Row, source: DataSource, origin: str, bad: BadRows) -> Format:
+    try:
+        return choose_format(source.format, list(row), source.columns, origin=origin)
+    except DataError:
+        bad.settle()  # a first row that cannot be read explains more than a second one that fits nothing
+        raise
+
+
+def _unusable(fault: ConversationFaultError, place: str) -> Problem:
+    return Problem(
+        code=fault.code,
+        message=fault.message,
+        place=place,
+        found=fault.found,
+        allowed=fault.allowed,
+        fix=fault.fix or "correct the row, or set data.on_bad_row: skip",
+    )
+
+
+def _mappings(rows: Iterable[object], most: int | None, origin: str, bad: BadRows) -> Iterator[tuple[int, Row]]:
     """Number the rows; a loader that fails is told apart from one that says why."""
-    iterator = iter(rows)
     number = 0
-    while True:
-        number += 1
-        try:
-            row = next(iterator)
-        except StopIteration:
-            return
-        except LorasdkError:
-            bad.settle()  # what was wrong with single rows explains more than what came of it
-            raise
-        except Exception as error:
-            raise DataError(_loader_failed(origin, number, error)) from error
-        if isinstance(row, Mapping):
-            yield number, row
-        else:
-            bad.report(_not_a_mapping(origin, number, row))
+    try:
+        for row in islice(rows, most):
+            number += 1
+            if isinstance(row, Mapping):
+                yield number, row
+            else:
+                bad.report(_not_a_mapping(origin, number, row))
+    except LorasdkError:
+        bad.settle()  # what was wrong with single rows explains more than what came of it
+        raise
+    except Exception as error:
+        raise DataError(_loader_failed(origin, number + 1, error)) from error
 
 
 def _loader_failed(origin: str, number: int, error: Exception) -> Problem:
@@ -122,7 +133,7 @@ def _not_a_mapping(origin: str, number: int, row: object) -> Problem:
         code="data.row-not-an-object",
         message=f"the loader gave {type(row).__name__} instead of a mapping",
         place=f"{origin} row {number}",
-        found=repr(row)[:80],
+        found=short_repr(row),
         allowed="a mapping from column name to value",
         fix="repair the loader",
     )

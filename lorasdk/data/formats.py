@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from lorasdk.contracts import Example, Message, Row
-from lorasdk.data.conversation import ConversationFaultError, check_turns, read_turns, tools_of
+from lorasdk.data.cells import answer_text, object_list, optional_text, required_text
+from lorasdk.data.conversation import check_turns, read_turns
 from lorasdk.errors import DataError, Problem
 
 
@@ -30,42 +31,45 @@ class Format:
 
 
 def _alpaca(number: int, row: Mapping[str, object]) -> Example:
-    instruction = _required_text(row, "instruction")
-    given = _optional_text(row, "input")
+    instruction = required_text(row, "instruction")
+    given = optional_text(row, "input")
     question = f"{instruction}\n\n{given}" if given else instruction
-    return _conversation(number, _optional_text(row, "system"), question, _answer(row, "output"))
+    return _conversation(number, row, (Message("user", question), Message("assistant", answer_text(row, "output"))))
 
 
 def _prompt_completion(number: int, row: Mapping[str, object]) -> Example:
-    prompt, completion = row.get("prompt"), row.get("completion")
-    if isinstance(prompt, str):
-        return _conversation(number, _optional_text(row, "system"), prompt, _answer(row, "completion"))
-    turns = read_turns(prompt, column="prompt", role_key="role", content_key="content")
-    if isinstance(completion, str):
-        turns += (Message("assistant", completion),)
+    if isinstance(row.get("prompt"), list | tuple):
+        asked = read_turns(row["prompt"], column="prompt", role_key="role", content_key="content")
     else:
-        turns += read_turns(completion, column="completion", role_key="role", content_key="content")
-    check_turns(turns)
-    return Example(number, turns, tools=tools_of(row.get("tools")))
+        asked = (Message("user", required_text(row, "prompt")),)
+    if isinstance(row.get("completion"), list | tuple):
+        answered = read_turns(row["completion"], column="completion", role_key="role", content_key="content")
+    else:
+        answered = (Message("assistant", answer_text(row, "completion")),)
+    return _conversation(number, row, asked + answered)
 
 
 def _messages(number: int, row: Mapping[str, object]) -> Example:
     turns = read_turns(row.get("messages"), column="messages", role_key="role", content_key="content")
-    check_turns(turns)
-    return Example(number, turns, tools=tools_of(row.get("tools")))
+    return _conversation(number, row, turns)
 
 
 def _sharegpt(number: int, row: Mapping[str, object]) -> Example:
     turns = read_turns(row.get("conversations"), column="conversations", role_key="from", content_key="value")
-    system = _optional_text(row, "system")
-    if system and (not turns or turns[0].role != "system"):
+    return _conversation(number, row, turns)
+
+
+def _conversation(number: int, row: Mapping[str, object], turns: tuple[Message, ...]) -> Example:
+    """A checked conversation; a system turn of its own goes before the row's ``system``."""
+    system = optional_text(row, "system")
+    if system and not (turns and turns[0].role == "system"):
         turns = (Message("system", system), *turns)
     check_turns(turns)
-    return Example(number, turns, tools=tools_of(row.get("tools")))
+    return Example(number, turns, tools=object_list(row.get("tools"), "column 'tools'"))
 
 
 def _text(number: int, row: Mapping[str, object]) -> Example:
-    return Example(number, text=_required_text(row, "text"))
+    return Example(number, text=required_text(row, "text"))
 
 
 FORMATS = {
@@ -93,26 +97,28 @@ def choose_format(setting: str, available: Collection[str], mapping: Mapping[str
     Raises:
         DataError: a column is absent, or nothing (or more than one thing) is recognised; lists what there is.
     """
+    place = f"{origin} row 1"
     unmapped = sorted(set(mapping.values()) - set(available))
     if unmapped:
-        raise DataError(_absent(unmapped, available, origin, "correct data.….columns"))
+        raise DataError(absent_columns(unmapped, available, place=place, fix="correct data.….columns"))
     named = set(available) | set(mapping)
     if setting != "auto":
-        absent = [column for column in FORMATS[setting].needs if column not in named]
+        form = FORMATS[setting]
+        absent = [column for column in form.needs if column not in named]
         if absent:
             fix = f"map your columns: columns: {{{absent[0]}: …}}, or set another format"
-            raise DataError(_absent(absent, available, origin, fix))
-        return FORMATS[setting]
+            raise DataError(absent_columns(absent, available, place=place, fix=fix))
+        return _reading_all(form, mapping, place)
     fitting = [form for form in FORMATS.values() if set(form.needs) <= named]
     if len(fitting) == 1:
-        return fitting[0]
+        return _reading_all(fitting[0], mapping, place)
     found = "fit several formats: " + ", ".join(f.name for f in fitting) if fitting else "fit no known format"
     raise DataError(
         Problem(
             code="data.unrecognised-format",
             message=f"the columns {found}",
-            place=f"{origin} row 1",
-            found=", ".join(available) or "no columns",
+            place=place,
+            found=", ".join(map(str, available)) or "no columns",
             allowed="; ".join(f"{form.name}: {' + '.join(form.needs)}" for form in FORMATS.values()),
             fix="name it: format: alpaca, and map columns that are called otherwise: columns: {output: answer}",
         )
@@ -125,46 +131,29 @@ def pick_columns(row: Row, form: Format, mapping: Mapping[str, str]) -> dict[str
     return {column: row[name] for column, name in names.items() if name in row}
 
 
-def _absent(columns: Collection[str], available: Collection[str], origin: str, fix: str) -> Problem:
+def absent_columns(columns: Collection[str], available: Collection[str], *, place: str, fix: str) -> Problem:
+    """What is said of columns that a row should have and has not."""
     return Problem(
         code="data.column-absent",
         message=f"column(s) {', '.join(columns)} absent",
-        place=f"{origin} row 1",
-        found="available columns: " + ", ".join(available),
+        place=place,
+        found="available columns: " + ", ".join(map(str, available)),
         fix=fix,
     )
 
 
-def _conversation(number: int, system: str, question: str, answer: str) -> Example:
-    turns = (Message("user", question), Message("assistant", answer))
-    return Example(number, (Message("system", system), *turns) if system else turns)
-
-
-def _answer(row: Mapping[str, object], column: str) -> str:
-    value = row.get(column)
-    if value is None or (isinstance(value, str) and not value.strip()):
-        found = "null" if value is None else "an empty text"
-        raise ConversationFaultError(
-            "data.empty-answer", f"{column!r} is empty", found=found, fix="fill or remove the row"
+def _reading_all(form: Format, mapping: Mapping[str, str], place: str) -> Format:
+    # A misspelt key of the mapping would otherwise leave its column out of every row without a word.
+    strange = sorted(set(mapping) - set(form.columns))
+    if not strange:
+        return form
+    raise DataError(
+        Problem(
+            code="data.column-absent",
+            message=f"the format {form.name} reads no column {', '.join(strange)}",
+            place=place,
+            found=f"columns: {{{strange[0]}: {mapping[strange[0]]}}}",
+            allowed=", ".join(form.columns),
+            fix="correct the left side of data.….columns",
         )
-    return _required_text(row, column)
-
-
-def _required_text(row: Mapping[str, object], column: str) -> str:
-    value = row.get(column)
-    if isinstance(value, str) and value.strip():
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    kind = "an empty text" if isinstance(value, str) else type(value).__name__
-    raise ConversationFaultError(
-        "data.no-text",
-        f"column {column!r} must hold a text",
-        found=kind,
-        allowed="a text",
-        fix="fill or remove the row",
     )
-
-
-def _optional_text(row: Mapping[str, object], column: str) -> str:
-    return "" if row.get(column) in {None, ""} else _required_text(row, column)

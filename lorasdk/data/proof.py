@@ -17,11 +17,22 @@ LISTED_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True)
+class _Subject:
+    """One row with what is needed to judge it."""
+
+    encoder: Encoder
+    example: Example
+    row: TokenRow
+    truncated: bool
+    train_on: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Check:
     code: str
     claim: str
     fix: str
-    holds: Callable[[Encoder, Example, TokenRow, bool], bool]
+    holds: Callable[[_Subject], bool]
 
 
 def prove_masks(
@@ -46,18 +57,12 @@ def prove_masks(
     Raises:
         DataError: one problem per failed claim, each listing the first rows it fails for.
     """
-    problems = []
-    for check in _CHECKS:
-        failed = [
-            row.row
-            for example, row in zip(examples, rows, strict=True)
-            if not check.holds(encoder, example, row, row.row in truncated)
-        ]
-        if failed:
-            problems.append(_problem(check, failed, origin))
-    failed = [r.row for e, r in zip(examples, rows, strict=True) if not _prompts_agree(encoder, e, r, train_on)]
-    if failed:
-        problems.append(_problem(_PROMPTS_AGREE, failed, origin))
+    subjects = [
+        _Subject(encoder, example, row, row.row in truncated, train_on)
+        for example, row in zip(examples, rows, strict=True)
+    ]
+    failed = {check: [s.row.row for s in subjects if not check.holds(s)] for check in _CHECKS}
+    problems = [_problem(check, numbers, origin) for check, numbers in failed.items() if numbers]
     if problems:
         raise DataError(*problems)
 
@@ -73,31 +78,33 @@ def _problem(check: _Check, failed: list[int], origin: str) -> Problem:
     )
 
 
-def _one_beginning(encoder: Encoder, _example: Example, row: TokenRow, _truncated: bool) -> bool:
+def _one_beginning(subject: _Subject) -> bool:
     # Some models use the same token to begin a text and to begin each turn; only a doubled beginning is a fault.
-    bos = encoder.tokenizer.bos_token_id
-    return bos is None or row.ids[:2] != (bos, bos)
+    bos = subject.encoder.tokenizer.bos_token_id
+    return bos is None or subject.row.ids[:2] != (bos, bos)
 
 
-def _turn_ends(encoder: Encoder, example: Example, row: TokenRow, truncated: bool) -> bool:
-    if example.text is not None:
+def _turn_ends(subject: _Subject) -> bool:
+    if subject.example.text is not None:
         return True
-    spans = row.spans[:-1] if truncated else row.spans
-    return all(row.ids[end - 1] == encoder.end_of_turn for _, end in spans)
+    row = subject.row
+    spans = row.spans[:-1] if subject.truncated else row.spans
+    return all(row.ids[end - 1] == subject.encoder.end_of_turn for _, end in spans)
 
 
-def _something_to_learn(_encoder: Encoder, _example: Example, row: TokenRow, _truncated: bool) -> bool:
-    return any(end > start for start, end in row.spans)
+def _something_to_learn(subject: _Subject) -> bool:
+    return any(end > start for start, end in subject.row.spans)
 
 
-def _control_tokens_are_text(encoder: Encoder, example: Example, row: TokenRow, truncated: bool) -> bool:
+def _control_tokens_are_text(subject: _Subject) -> bool:
     """Control tokens of the row are those the template writes: as many as when the content has none of its own."""
+    encoder, example = subject.encoder, subject.example
     contents = [m.content for m in example.messages] + ([example.text] if example.text else [])
-    if truncated or not any(encoder.renderer.shield.special.search(text) for text in contents):
+    if subject.truncated or not any(encoder.renderer.shield.special.search(text) for text in contents):
         return True
     special = set(encoder.tokenizer.all_special_ids) | {encoder.end_of_turn}
     stripped = encoder.encode_example(_without_control_tokens(encoder, example), train_on="last_turn", origin="")
-    count, expected = (Counter(i for i in r.ids if i in special) for r in (row, stripped))
+    count, expected = (Counter(i for i in row.ids if i in special) for row in (subject.row, stripped))
     return count == expected
 
 
@@ -109,10 +116,11 @@ def _without_control_tokens(encoder: Encoder, example: Example) -> Example:
     return replace(example, messages=messages, text=None if example.text is None else clean(example.text))
 
 
-def _prompts_agree(encoder: Encoder, example: Example, row: TokenRow, train_on: str) -> bool:
+def _prompts_agree(subject: _Subject) -> bool:
     """Every trained answer is preceded, token for token, by the prompt that infer sends for it."""
+    encoder, example, row = subject.encoder, subject.example, subject.row
     turns = [i for i, message in enumerate(example.messages) if message.role == "assistant"]
-    turns = turns if train_on == "all_turns" else turns[-1:]
+    turns = turns if subject.train_on == "all_turns" else turns[-1:]
     return all(
         list(row.ids[:start]) == encoder.encode_prompt(example.messages[:turn], tools=example.tools)
         for turn, (start, _) in zip(turns, row.spans, strict=False)
@@ -144,10 +152,10 @@ _CHECKS = (
         "report the tokenizer; until then remove the control tokens from the rows",
         _control_tokens_are_text,
     ),
-)
-_PROMPTS_AGREE = _Check(
-    "mask.prompt-differs",
-    "an answer is trained after exactly the prompt that infer sends",
-    "name another chat template in base_model.chat_template",
-    lambda *_: True,
+    _Check(
+        "mask.prompt-differs",
+        "an answer is trained after exactly the prompt that infer sends",
+        "name another chat template in base_model.chat_template",
+        _prompts_agree,
+    ),
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def bind_loader(
 
 def bind_rows(split: str, source: DataSource, rows: Iterable[Row]) -> BoundSource:
     """Rows that the application hands over; they are read once and kept, so that an iterator may be used too."""
-    kept = list(rows)
+    kept = list(islice(rows, source.max_rows))
     return BoundSource(source, f"{split} rows", lambda _bad_row: kept)
 
 
@@ -76,10 +77,15 @@ def read_splits(
 
 def _read(name: str, bound: BoundSource, section: DataSection, emit: Emit) -> Examples:
     bad = BadRows(section.on_bad_row)
-    examples = read_examples(bound.open(bad.report), source=bound.source, origin=bound.origin, bad=bad)
+    examples = read_examples(_opened(bound, bad), source=bound.source, origin=bound.origin, bad=bad)
     if bad.problems:
         emit(Notice("data.skipped", f"{name}: {bad.summary()}"))
     return examples
+
+
+def _opened(bound: BoundSource, bad: BadRows) -> Iterator[Row]:
+    # Lazily, so that a loader that fails before its first row is named as one that fails later is.
+    yield from bound.open(bad.report)
 
 
 def _held_out(train: Examples, shares: Mapping[str, Split], seed: int) -> dict[str, Examples]:
