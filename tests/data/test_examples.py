@@ -1,11 +1,15 @@
 from collections.abc import Mapping
+from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lorasdk.contracts import Message
 from lorasdk.data.bad_rows import BadRows
 from lorasdk.data.examples import read_examples
-from lorasdk.errors import DataError
+from lorasdk.data.formats import FORMATS
+from lorasdk.errors import DataError, LorasdkError
 from lorasdk.recipe.schema import DataSource
 
 QUESTION, ANSWER = Message("user", "q"), Message("assistant", "a")
@@ -30,12 +34,15 @@ def refused(*rows: object, **source: object):
         {"instruction": "q", "output": "a"},
         {"instruction": "q", "input": "", "output": "a"},
         {"instruction": "q", "input": None, "output": "a"},
+        {"instruction": "q", "input": " ", "output": "a"},
+        {"instruction": "q", "input": float("nan"), "output": "a"},
         {"messages": CHAT},
         {"messages": [{**CHAT[0], "content": [{"type": "text", "text": "q"}]}, CHAT[1]]},
         {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]},
         {"prompt": "q", "completion": "a"},
         {"prompt": CHAT[:1], "completion": CHAT[1:]},
         {"prompt": CHAT[:1], "completion": "a"},
+        {"prompt": "q", "completion": CHAT[1:]},
     ],
 )
 def test_every_format_is_recognised_and_says_the_same(row: Mapping[str, object]):
@@ -70,6 +77,41 @@ def test_system_turns_tools_and_calls_are_kept():
     assert (example.messages[3].tool_call_id, example.tools) == ("1", ({"type": "function"},))
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"instruction": "q", "output": "a"},
+        {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]},
+        {"prompt": "q", "completion": "a"},
+        {"prompt": CHAT[:1], "completion": CHAT[1:]},
+    ],
+)
+def test_a_system_column_becomes_the_first_turn(row: Mapping[str, object]):
+    assert read({**row, "system": "s"}).items[0].messages == (Message("system", "s"), QUESTION, ANSWER)
+
+
+def test_tools_may_be_the_json_text_that_tables_store():
+    assert read({"messages": CHAT, "tools": '[{"type": "function"}]'}).items[0].tools == ({"type": "function"},)
+
+
+@pytest.mark.parametrize("tools", ["a hammer", {"type": "function"}, ["hammer"], 5])
+def test_tools_of_another_kind_are_refused_instead_of_dropped(tools: object):
+    assert refused({"messages": CHAT, "tools": tools}).code == "data.bad-tools"
+    calling = {"role": "assistant", "content": "", "tool_calls": tools}
+    assert refused({"messages": [CHAT[0], calling]}).code == "data.bad-tools"
+
+
+def test_half_a_surrogate_pair_is_a_bad_row():
+    assert refused({"instruction": "cut \ud83d", "output": "a"}).code == "data.encoding"
+    assert refused({"messages": [CHAT[0], {**CHAT[1], "content": "cut \ud83d"}]}).code == "data.encoding"
+
+
+def test_a_misspelt_key_of_the_mapping_is_refused():
+    problem = refused({"instruction": "q", "output": "a", "more": "x"}, columns={"inptu": "more"}).problems[0]
+    assert (problem.code, "inptu" in problem.message) == ("data.column-absent", True)
+    assert "input" in problem.allowed
+
+
 def test_columns_are_mapped():
     row = {"frage": "q", "antwort": "a"}
     columns = {"instruction": "frage", "output": "antwort"}
@@ -93,7 +135,15 @@ def test_D28_an_absent_column_lists_the_available_ones():
     assert ("antwort" in mapped.message, "question" in mapped.found) == (True, True)
 
 
-@pytest.mark.parametrize("row", [{"question": "q"}, {"text": "t", "messages": CHAT}, {}])
+def test_D28_a_later_row_without_a_column_lists_what_it_has():
+    rows = [{"instruction": "q", "output": "a"}, {"instruction": "q", "answer": "a"}]
+    problem = refused(*rows).problems[0]
+    assert (problem.code, problem.place) == ("data.column-absent", "train row 2")
+    assert problem.found == "available columns: instruction, answer"
+    assert read(*rows, policy="skip").skipped == 1
+
+
+@pytest.mark.parametrize("row", [{"question": "q"}, {"text": "t", "messages": CHAT}, {}, {1: "q"}])
 def test_D28_an_unrecognised_format_says_what_each_needs(row: Mapping[str, object]):
     problem = refused(row).problems[0]
     assert problem.code == "data.unrecognised-format"
@@ -107,7 +157,7 @@ def test_D29_messages_that_are_text_name_row_got_and_want():
     assert '"role": "user"' in problem.allowed
 
 
-@pytest.mark.parametrize("answer", [None, "", "  "])
+@pytest.mark.parametrize("answer", [None, "", "  ", float("nan")])
 def test_D30_empty_answers_are_counted_or_skipped(answer: object):
     good, empty = {"instruction": "q", "output": "a"}, {"instruction": "q", "output": answer}
     rows = [good, *[empty] * 12]
@@ -130,8 +180,11 @@ def test_D30_empty_answers_are_counted_or_skipped(answer: object):
         ([CHAT[1]], "data.role-order", "turn 1"),
         ([CHAT[0], {"role": "system", "content": "s"}, CHAT[1]], "data.role-order", "turn 2"),
         ([CHAT[0], {"role": "assistant", "content": 5}], "data.no-text", "turn 2"),
+        ([CHAT[0], {"role": "assistant", "content": [{"type": "text"}]}], "data.no-text", "turn 2"),
+        ([CHAT[0], {"role": "tool", "content": "4"}, CHAT[1]], "data.role-order", "turn 2"),
         (["hello"], "data.bad-turn", "turn 1"),
         ([CHAT[0], {"role": "assistant", "content": ""}], "data.empty-answer", "turn 2"),
+        ([CHAT[0], {"role": "assistant", "content": None}], "data.empty-answer", "turn 2"),
     ],
 )
 def test_D31_a_conversation_that_makes_no_sense_names_its_turn(turns: list[object], code: str, words: str):
@@ -163,6 +216,17 @@ def test_D42_a_loader_that_raises_is_named_with_the_row():
     assert "the line is dead" in problem.message
 
 
+def test_D42_a_loader_that_gives_no_rows_at_all_is_named():
+    with pytest.raises(DataError) as caught:
+        read_examples(None, source=DataSource(), origin="train (crm)", bad=BadRows("error"))  # type: ignore[arg-type]
+    assert caught.value.problems[0].place == "train (crm) row 1"
+
+
+def test_faulty_rows_before_the_first_good_one_explain_an_unknown_format():
+    problem = refused("row?", {"nothing": "known"}).problems[0]
+    assert (problem.code, problem.place) == ("data.row-not-an-object", "train row 1")
+
+
 def test_nothing_left_after_skipping_is_an_error():
     with pytest.raises(DataError) as caught:
         read({"instruction": "q", "output": ""}, policy="skip")
@@ -180,3 +244,23 @@ def test_faulty_rows_end_the_reading_once_they_are_too_many():
     with pytest.raises(DataError):
         read_examples(rows(), source=DataSource(), origin="train", bad=BadRows("error"))
     assert len(taken) < 2000
+
+
+CELLS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5) | st.just("user"),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.fixed_dictionaries(
+            {}, optional=dict.fromkeys(("role", "content", "from", "value", "type", "text", "tool_calls"), inner)
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(form=st.sampled_from(list(FORMATS.values())), data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_values_in_the_columns_raise_nothing_but_our_errors(form, data):
+    row = data.draw(st.fixed_dictionaries(dict.fromkeys(form.needs, CELLS), optional=dict.fromkeys(form.takes, CELLS)))
+    with suppress(LorasdkError):
+        read(row, format=form.name)

@@ -50,3 +50,10 @@ def test_D34_repeated_rows_and_overlap_are_counted_with_their_rows():
 
 def test_D34_nothing_is_said_of_clean_data():
     assert duplicate_notices({"train": [example(1, "x")], "test": [example(1, "y")]}) == []
+
+
+def test_D34_rows_with_tool_calls_are_compared_too():
+    calling = Message("assistant", "", tool_calls=({"function": {"name": "f", "arguments": {"x": 1}}},))
+    rows = [Example(row, (Message("user", "q"), calling)) for row in (1, 2)]
+    (notice,) = duplicate_notices({"train": rows})
+    assert notice.code == "data.duplicates"
