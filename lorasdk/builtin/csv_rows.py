@@ -6,41 +6,68 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
-from lorasdk.builtin.opening import MAX_LINE_BYTES, open_bytes
+from lorasdk.builtin.opening import decode_utf8, lines_of, open_bytes
 from lorasdk.contracts import Row
 from lorasdk.errors import DataError, Problem
 
 
 def csv_rows(path: Path, delimiter: str, bad_row: Callable[[Problem], None]) -> Iterator[Row]:
-    """Yield each record as a mapping of texts; quoted cells may hold line breaks.
+    """Yield each record as a mapping of texts; quoted cells may hold line breaks. Faulty records go to `bad_row`.
 
     Raises:
-        DataError: the header is missing or doubled, the delimiter is wrong, or the text is not UTF-8.
+        DataError: the header names a column twice or is not UTF-8, or the delimiter is wrong.
     """
     with open_bytes(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        yield from _records(_text_lines(file, path, bad_row), path, delimiter, bad_row)
+
+
+def _text_lines(file: IO[bytes], path: Path, bad_row: Callable[[Problem], None]) -> Iterator[str]:
+    for number, (offset, line) in enumerate(lines_of(file, path), start=1):
         try:
-            yield from _records(text, path, delimiter, bad_row)
-        except UnicodeDecodeError as error:
-            raise DataError(_encoding(path, error)) from error
+            text = decode_utf8(line, place=f"{path}:{number}", offset=offset)
+        except DataError as error:
+            if number == 1:
+                raise  # without its header nothing of the file can be read
+            bad_row(error.problems[0])
+            text = "\n"  # a blank line in its place keeps the reader's count of lines
+        yield from io.StringIO(text, newline="")  # also splits at a bare carriage return, as old spreadsheets write
+
+
+def _records(lines: Iterator[str], path: Path, delimiter: str, bad_row: Callable[[Problem], None]) -> Iterator[Row]:
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
         except csv.Error as error:
-            raise DataError(Problem("data.bad-csv", f"the CSV cannot be read: {error}", str(path))) from error
-        finally:
-            text.detach()
-
-
-def _records(text: io.TextIOWrapper, path: Path, delimiter: str, bad_row: Callable[[Problem], None]) -> Iterator[Row]:
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
-    header = next((cells for cells in reader if any(cell.strip() for cell in cells)), None)
-    if header is None:
-        return
-    _check_header(header, path, delimiter)
-    for cells in reader:
-        if len(cells) == len(header):
+            bad_row(_syntax(error, f"{path}:{reader.line_num}"))
+            continue
+        if not any(cell.strip() for cell in cells):
+            continue
+        if header is None:
+            _check_header(cells, path, delimiter)
+            header = cells
+        elif len(cells) == len(header):
             yield dict(zip(header, cells, strict=True))
-        elif cells:
+        else:
             bad_row(_wrong_width(cells, header, f"{path}:{reader.line_num}"))
+
+
+def _syntax(error: csv.Error, place: str) -> Problem:
+    cut = "unexpected end of data" in str(error)
+    return Problem(
+        code="data.truncated-file" if cut else "data.bad-csv",
+        message="the last record is not complete: file appears truncated"
+        if cut
+        else f"the CSV cannot be read: {error}",
+        place=place,
+        allowed='cells in "…" with inner quotes doubled, and at most 131072 characters each',
+        fix="write the file again, or set data.on_bad_row: skip" if cut else "correct the record, or write JSON Lines",
+    )
 
 
 def _check_header(header: list[str], path: Path, delimiter: str) -> None:
@@ -58,8 +85,9 @@ def _check_header(header: list[str], path: Path, delimiter: str) -> None:
         )
     double = sorted({name for name in header if header.count(name) > 1})
     if double:
-        problem = Problem("data.double-column", f"columns stand twice: {', '.join(double)}", f"{path}:1")
-        raise DataError(problem)
+        names = ", ".join(map(repr, double))
+        fix = "give every column a name of its own"
+        raise DataError(Problem("data.double-column", f"columns stand twice: {names}", f"{path}:1", fix=fix))
 
 
 def _wrong_width(cells: list[str], header: list[str], place: str) -> Problem:
@@ -70,25 +98,4 @@ def _wrong_width(cells: list[str], header: list[str], place: str) -> Problem:
         found=", ".join(cells)[:80],
         allowed=", ".join(header),
         fix="quote cells that contain the delimiter",
-    )
-
-
-def _encoding(path: Path, error: UnicodeDecodeError) -> Problem:
-    # The decoder counts from the start of its buffer; find the byte in the file itself.
-    row, offset = 0, 0
-    with open_bytes(path) as file:
-        while line := file.readline(MAX_LINE_BYTES):
-            row += 1
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as found:
-                offset += found.start
-                break
-            offset += len(line)
-    return Problem(
-        code="data.encoding",
-        message=f"byte {offset} of the file is not UTF-8",
-        place=f"{path}:{row}",
-        found=repr(error.object[error.start : error.start + 8]),
-        fix="save the file as UTF-8",
     )

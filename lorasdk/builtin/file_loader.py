@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
@@ -35,7 +38,7 @@ class FileOptions(BaseModel):
     """Path of the file, relative to the recipe's folder; `.gz` may follow the suffix of JSON Lines, JSON and CSV."""
     kind: Literal["auto", "jsonl", "json", "csv", "parquet"] = "auto"
     """What the file holds; `auto` goes by the suffix."""
-    delimiter: Annotated[str, Strict(), Field(min_length=1, max_length=1)] | None = None
+    delimiter: Annotated[str, Strict(), Field(min_length=1, max_length=1, pattern=r'[^"\r\n]')] | None = None
     """With `csv`: the character between two cells; a comma (a tab for `.tsv`) when left out."""
 
 
@@ -49,12 +52,9 @@ class FileLoader:
     def check(self, options: FileOptions, context: LoadContext) -> Sequence[Problem]:
         """Problems with the path and the kind, without reading rows."""
         path = _path(options, context)
-        if not path.exists():
-            fix = "correct the path; it is relative to the recipe's folder"
-            message = f"there is no such file (working directory: {Path.cwd()})"
-            return [_problem("data.no-such-file", message, path, context, fix)]
-        if path.is_dir():
-            return [_problem("data.is-folder", "this is a folder", path, context, "name one file inside it")]
+        problem = _path_problem(path, context)
+        if problem is not None:
+            return [problem]
         if options.kind == "auto" and _kind(path) is None:
             return [
                 _problem(
@@ -89,11 +89,28 @@ class FileLoader:
                 seen += 1
                 yield row
         except OSError as error:
-            fix = "check the file and its permissions"
-            problem = _problem("data.unreadable", f"the file cannot be read: {error}", path, context, fix)
-            raise DataError(problem) from error
+            raise DataError(_unreadable(str(error), path, context)) from error
         if not seen:
             raise DataError(_problem("data.no-rows", "no samples in file", path, context, "put rows into the file"))
+
+
+def _path_problem(path: Path, context: LoadContext) -> Problem | None:
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        fix = "correct the path; it is relative to the recipe's folder"
+        message = f"there is no such file (working directory: {Path.cwd()})"
+        return _problem("data.no-such-file", message, path, context, fix)
+    except (OSError, ValueError) as error:  # a folder that may not be entered, a name that no file can have
+        return _unreadable(str(error), path, context)
+    if S_ISDIR(mode):
+        return _problem("data.is-folder", "this is a folder", path, context, "name one file inside it")
+    return None if os.access(path, os.R_OK) else _unreadable("permission denied", path, context)
+
+
+def _unreadable(why: str, path: Path, context: LoadContext) -> Problem:
+    message = f"the file cannot be read: {why}"
+    return _problem("data.unreadable", message, path, context, "check the file and its permissions")
 
 
 def _rows(path: Path, options: FileOptions, bad_row: Callable[[Problem], None]) -> Iterator[Row]:
@@ -103,7 +120,7 @@ def _rows(path: Path, options: FileOptions, bad_row: Callable[[Problem], None]) 
     if kind == "json":
         return json_rows(path, bad_row)
     if kind == "csv":
-        default = "\t" if ".tsv" in path.suffixes else ","
+        default = "\t" if ".tsv" in map(str.lower, path.suffixes) else ","
         return csv_rows(path, options.delimiter or default, bad_row)
     return parquet_rows(path)
 
@@ -115,7 +132,10 @@ def _kind(path: Path) -> Kind | None:
 
 
 def _path(options: FileOptions, context: LoadContext) -> Path:
-    return context.base_dir / Path(options.path).expanduser()
+    path = Path(options.path)
+    with suppress(RuntimeError):  # `~somebody` who has no home here stays as written, and is missed as any other file
+        path = path.expanduser()
+    return context.base_dir / path
 
 
 def _problem(code: str, message: str, path: Path, context: LoadContext, fix: str) -> Problem:

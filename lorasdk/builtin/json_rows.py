@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lorasdk.builtin.jsonl_rows import SNIPPET, not_an_object
-from lorasdk.builtin.opening import decode_utf8, open_bytes
+from lorasdk.builtin.jsonl_rows import SNIPPET, breaks_off, not_an_object
+from lorasdk.builtin.opening import BYTE_ORDER_MARK, decode_utf8, open_bytes
 from lorasdk.contracts import Row
 from lorasdk.errors import DataError, Problem
 
@@ -34,15 +34,16 @@ def _items(path: Path) -> list[object]:
     if len(content) > MAX_BYTES:
         message = f"a JSON file is read whole and may have {MAX_BYTES} bytes"
         raise DataError(Problem("data.too-large", message, str(path), fix="write JSON Lines instead"))
-    text = decode_utf8(content.removeprefix(b"\xef\xbb\xbf"), place=str(path), offset=0)
+    begin = len(BYTE_ORDER_MARK) if content.startswith(BYTE_ORDER_MARK) else 0
+    text = decode_utf8(content[begin:], place=str(path), offset=begin)
     if not text.strip():
         return []
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(_syntax(error, path)) from error
-    except RecursionError as error:
-        raise DataError(Problem("data.bad-json", "the JSON is nested too deep", str(path))) from error
+    except (ValueError, RecursionError) as error:  # a number of more digits, or deeper nesting, than Python reads
+        raise DataError(Problem("data.bad-json", f"not JSON: {error}", str(path), fix="correct the file")) from error
     if isinstance(value, list):
         return value
     raise DataError(
@@ -60,7 +61,7 @@ def _syntax(error: json.JSONDecodeError, path: Path) -> Problem:
     lines = error.doc.splitlines()
     line = lines[error.lineno - 1] if error.lineno <= len(lines) else ""
     start = max(0, error.colno - 1 - SNIPPET // 2)
-    cut = error.pos >= len(error.doc.rstrip())
+    cut = breaks_off(error, error.doc, closing="]")
     return Problem(
         code="data.truncated-file" if cut else "data.bad-json",
         message="the list does not end: file appears truncated" if cut else f"not JSON: {error.msg}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from reprlib import repr as short_repr
 
 from lorasdk.builtin.opening import decode_utf8, lines_of, open_bytes
 from lorasdk.contracts import Row
@@ -16,14 +17,12 @@ SNIPPET = 80
 
 def jsonl_rows(path: Path, bad_row: Callable[[Problem], None]) -> Iterator[Row]:
     """Yield the object of each line that is not blank; a line that cannot be read goes to `bad_row`."""
-    offset = 0
     with open_bytes(path) as file:
-        for number, line in enumerate(lines_of(file, path), start=1):
+        for number, (offset, line) in enumerate(lines_of(file, path), start=1):
             if line.strip():
                 row = _row(line, path, number, offset, bad_row)
                 if row is not None:
                     yield row
-            offset += len(line)
 
 
 def _row(line: bytes, path: Path, number: int, offset: int, bad_row: Callable[[Problem], None]) -> Row | None:
@@ -33,7 +32,7 @@ def _row(line: bytes, path: Path, number: int, offset: int, bad_row: Callable[[P
     except DataError as error:
         bad_row(error.problems[0])
         return None
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         bad_row(_syntax(error, line, path, number))
         return None
     if isinstance(value, dict):
@@ -42,9 +41,9 @@ def _row(line: bytes, path: Path, number: int, offset: int, bad_row: Callable[[P
     return None
 
 
-def _syntax(error: json.JSONDecodeError | RecursionError, line: bytes, path: Path, number: int) -> Problem:
-    text = line.decode("utf-8", "replace").rstrip("\r\n")
-    cut = not line.endswith(b"\n")
+def _syntax(error: ValueError | RecursionError, line: bytes, path: Path, number: int) -> Problem:
+    text = line.decode("utf-8").rstrip("\r\n")
+    cut = not line.endswith(b"\n") and breaks_off(error, text, closing="}")
     column = error.pos + 1 if isinstance(error, json.JSONDecodeError) else 1
     start = max(0, column - 1 - SNIPPET // 2)
     message = "the last line is not complete: file appears truncated" if cut else f"not a JSON object: {error}"
@@ -58,13 +57,21 @@ def _syntax(error: json.JSONDecodeError | RecursionError, line: bytes, path: Pat
     )
 
 
+def breaks_off(error: Exception, text: str, *, closing: str) -> bool:
+    """Whether `text` is the beginning of JSON that should end with `closing`, and not JSON with a mistake."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    text = text.rstrip()
+    return error.pos >= len(text) or error.msg.startswith("Unterminated string") or not text.endswith(closing)
+
+
 def not_an_object(value: object, place: str) -> Problem:
     """What is said of a row that is something else than a mapping."""
     return Problem(
         code="data.row-not-an-object",
         message=f"a row must be an object with named columns, got {type(value).__name__}",
         place=place,
-        found=repr(value)[:SNIPPET],
+        found=short_repr(value),
         allowed='an object such as {"instruction": "…", "output": "…"}',
         fix="correct the row",
     )

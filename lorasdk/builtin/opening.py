@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from lorasdk.errors import DataError, Problem
 
 MAX_UNPACKED_BYTES = 16 * 1024**3
 """Where unpacking stops: a small file can claim to hold anything."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_LINE_BYTES = 64 * 1024**2
 """Longest line; a longer one is no row but a file of another kind."""
 
@@ -26,45 +28,47 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             yield cast("IO[bytes]", file)
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         problem = Problem(
             "data.damaged-gzip", f"the compressed file is damaged: {error}", str(path), fix="write the file again"
         )
         raise DataError(problem) from error
 
 
-def lines_of(file: IO[bytes], path: Path) -> Iterator[bytes]:
-    """Lines with their ends, the byte-order mark left out.
+def lines_of(file: IO[bytes], path: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines with their ends, each after the byte of the file it begins at; the byte-order mark is left out.
 
     Raises:
         DataError: a line, or all of them together, exceed the limits.
     """
-    total = 0
-    first = True
+    offset = 0
     while line := file.readline(MAX_LINE_BYTES + 1):
-        total += len(line)
-        if len(line) > MAX_LINE_BYTES or total > MAX_UNPACKED_BYTES:
+        if len(line) > MAX_LINE_BYTES or offset + len(line) > MAX_UNPACKED_BYTES:
             limit = f"{MAX_LINE_BYTES} bytes a line and {MAX_UNPACKED_BYTES} in all"
             raise DataError(Problem("data.too-large", "the file exceeds the limits", str(path), allowed=limit))
-        yield line.removeprefix(b"\xef\xbb\xbf") if first else line
-        first = False
+        begin = len(BYTE_ORDER_MARK) if offset == 0 and line.startswith(BYTE_ORDER_MARK) else 0
+        yield offset + begin, line[begin:]
+        offset += len(line)
 
 
 def decode_utf8(content: bytes, *, place: str, offset: int) -> str:
     """Text of `content`, which begins at byte `offset` of its file.
 
     Raises:
-        DataError: it is not UTF-8; the message names the byte.
+        DataError: it is not UTF-8; the message names the byte. A file that ends inside a character is called truncated.
     """
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(
-            Problem(
-                code="data.encoding",
-                message=f"byte {offset + error.start} of the file is not UTF-8",
-                place=place,
-                found=repr(content[error.start : error.start + 8]),
-                fix="save the file as UTF-8",
-            )
-        ) from error
+        byte = f"byte {offset + error.start} of the file"
+        cut = error.reason == "unexpected end of data"
+        problem = Problem(
+            code="data.truncated-file" if cut else "data.encoding",
+            message=f"the file ends inside the character at {byte}: file appears truncated"
+            if cut
+            else f"{byte} is not UTF-8",
+            place=place,
+            found=repr(content[error.start : error.start + 8]),
+            fix="write the file again, or set data.on_bad_row: skip" if cut else "save the file as UTF-8",
+        )
+        raise DataError(problem) from error

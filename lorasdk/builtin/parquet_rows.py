@@ -21,11 +21,13 @@ def parquet_rows(path: Path) -> Iterator[Row]:
     import pyarrow as pa
     from pyarrow import parquet
 
+    if not path.stat().st_size:
+        return
     try:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(ROWS_AT_A_TIME):
                 yield from batch.to_pylist()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: bytes that are no text, dates out of range
         raise DataError(_damaged(path, error)) from error
 
 
