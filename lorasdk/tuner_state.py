@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from lorasdk.workbench import Workbench
 
 logger = logging.getLogger(__name__)
+
+COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+"""torch writes its compiler's default cache folder into the environment when bitsandbytes imports it."""
 
 OnEvent = Callable[[Event], None]
 
@@ -192,8 +196,13 @@ class TunerState:
 
 @contextmanager
 def _quietly_imported() -> Iterator[None]:
-    """Keep what the model libraries say, when they are first imported, off the host's standard error."""
+    """Keep what the model libraries say and set, when they are first imported, away from the host."""
+    before = os.environ.get(COMPILER_CACHE)
     from lorasdk.basemodel.quiet import quiet
 
     with quiet():
-        yield
+        try:
+            yield
+        finally:
+            if before is None:
+                os.environ.pop(COMPILER_CACHE, None)

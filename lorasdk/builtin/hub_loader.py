@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, Strict
@@ -49,43 +49,68 @@ class HubLoader:
         Raises:
             DataError: the data set cannot be had; the message says whether it is absent, gated or out of reach.
         """
-        from datasets import load_dataset
-        from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-        local = context.base_dir / options.dataset
-        bars = not are_progress_bars_disabled()
-        disable_progress_bars()
         try:
-            rows = load_dataset(
-                str(local) if local.is_dir() else options.dataset,
-                options.config,
-                split=options.split,
-                revision=options.revision,
-                streaming=options.streaming,
-                token=options.token.get_secret_value() if options.token else None,
-            )
-        except Exception as error:
+            yield from _open(options, context)
+        except Exception as error:  # the library's, the network's and the file formats' own kinds have no common base
             raise DataError(_unavailable(options, context, error)) from error
-        finally:
-            if bars:
-                enable_progress_bars()
-        yield from rows
+
+
+def _open(options: HubOptions, context: LoadContext) -> Iterable[Row]:
+    from datasets import load_dataset
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    local = context.base_dir / options.dataset
+    bars = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        rows: Iterable[Row] = load_dataset(
+            str(local) if local.is_dir() else options.dataset,
+            options.config,
+            split=options.split,
+            revision=options.revision,
+            streaming=options.streaming,
+            token=options.token.get_secret_value() if options.token else None,
+        )
+    finally:
+        if bars:
+            enable_progress_bars()
+    return rows
 
 
 def _unavailable(options: HubOptions, context: LoadContext, error: Exception) -> Problem:
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if "GatedRepoError" in names:
-        fix = "accept the data set's terms on its page and set token: ${env:HF_TOKEN}"
-    elif names & {"DatasetNotFoundError", "RepositoryNotFoundError"}:
-        fix = "check the spelling; a private data set needs token: ${env:HF_TOKEN}"
-    elif names & {"OfflineModeIsEnabled", "ConnectionError", "LocalEntryNotFoundError"}:
-        fix = "connect to the network, or use a local folder"
-    else:
-        fix = "check config, split and revision"
     return Problem(
         code="data.hub-unavailable",
         message=f"the data set {options.dataset!r} cannot be loaded: {type(error).__name__}: {error}",
         place=context.place,
         field=f"data.{context.split}",
-        fix=fix,
+        fix=_fix(_kinds(error)),
     )
+
+
+def _kinds(error: BaseException | None) -> set[str]:
+    """Names of an error's classes and of its causes': `datasets` tells a gated data set apart only in the cause."""
+    kinds: set[str] = set()
+    while error is not None:
+        kinds |= {kind.__name__ for kind in type(error).__mro__}
+        error = error.__cause__
+    return kinds
+
+
+def _fix(kinds: set[str]) -> str:
+    if "GatedRepoError" in kinds:
+        return "accept the data set's terms on its page and set token: ${env:HF_TOKEN}"
+    if kinds & {
+        "OfflineModeIsEnabled",
+        "ConnectionError",
+        "ConnectError",
+        "TimeoutException",
+        "LocalEntryNotFoundError",
+    }:
+        return "connect to the network, or use a local folder"
+    if "RevisionNotFoundError" in kinds:
+        return "correct revision: a commit, tag or branch of the data set"
+    if kinds & {"DataFilesNotFoundError", "EmptyDatasetError"}:
+        return "put data files (JSON Lines, CSV, Parquet, …) into the folder"
+    if kinds & {"DatasetNotFoundError", "RepositoryNotFoundError"}:
+        return "check the spelling; a private data set needs token: ${env:HF_TOKEN}"
+    return "check config and split, and the data files"

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jinja2.exceptions import TemplateError
-
 from lorasdk.contracts import Message
 from lorasdk.data.shield import MARK, Shield
 from lorasdk.data.template import ChatTemplate
@@ -44,6 +42,8 @@ class Renderer:
         Raises:
             RowFaultError: the template refuses the conversation, or has no place for its tools.
         """
+        from jinja2.exceptions import TemplateError
+
         self._refuse_what_would_vanish(messages, tools)
         try:
             text: str = self.tokenizer.apply_chat_template(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,12 @@ class Context:
 
     place: Callable[[Location, bool], str]
     """Gives ``file:line:column`` of a field: of its key (True) or of its value (False)."""
-    homes: Mapping[str, str]
-    """Key to the one or more places of a recipe where it belongs."""
+    homes: Callable[[], Mapping[str, str]]
+    """Gives, for a key, the one or more places of a recipe where it belongs; asked only when something is wrong."""
     prefix: Location = ()
     """Location of the model inside the recipe."""
-    also: Sequence[str] = field(default=())
-    """Keys that are allowed beside the model's own."""
+    also: Callable[[], Sequence[str]] = tuple
+    """Gives keys that are allowed beside the model's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def explain(error: ValidationError, model: type[BaseModel], *, place: Callable[[
         model: what it validated against.
         place: where fields stand: of the key (True) or of the value (False).
     """
-    found = findings(error, model, _inputs(error), Context(place=place, homes={}))
+    found = findings(error, model, _inputs(error), Context(place=place, homes=dict))
     return list(dict.fromkeys(finding.problem for finding in found))
 
 
@@ -128,14 +128,14 @@ def _one_per_union(found: list[Finding]) -> list[Finding]:
 def _unknown_key(location: Location, allowed: Allowed, context: Context) -> Finding:
     *parents, key = location
     section = (*context.prefix, *parents)
-    known = [*allowed.keys(tuple(parents)), *context.also]
+    known = [*allowed.keys(tuple(parents)), *context.also()]
     problem = Problem(
         code="recipe.unknown-key",
         message=f"unknown key {key!r}",
         place=context.place((*section, key), True),
         field=dotted((*section, key)),
         allowed=", ".join(known),
-        fix=suggest(str(key), known, section=dotted(section), homes=context.homes),
+        fix=suggest(str(key), known, section=dotted(section), homes=context.homes()),
     )
     return Finding(problem, location)
 

@@ -122,7 +122,7 @@ def _validated(draft: _Draft) -> Recipe:
     problems = stray_references(draft.data, draft.origin)
     data, references, unresolved = _with_secrets(draft)
     context = Context(
-        place=lambda location, key: draft.origin.place(location, key=key) or draft.name, homes=recipe_homes()
+        place=lambda location, key: draft.origin.place(location, key=key) or draft.name, homes=recipe_homes
     )
     recipe, wrong = judge(Recipe, data, context, stand_ins=_STAND_INS)
     problems += unresolved + wrong

@@ -33,9 +33,11 @@ def validate_options(
         RecipeError: every problem of these options.
     """
     resolved, problems = _with_secrets(model, options, recipe, location)
-    own = [key for key in Allowed.by(Recipe).keys(location) if key not in options]
     context = Context(
-        place=lambda where, key: recipe.origin.place(where, key=key), homes=recipe_homes(), prefix=location, also=own
+        place=lambda where, key: recipe.origin.place(where, key=key),
+        homes=recipe_homes,
+        prefix=location,
+        also=lambda: [key for key in Allowed.by(Recipe).keys(location) if key not in options],
     )
     validated, wrong = judge(model, resolved, context, stand_ins={})
     problems += [problem for problem in wrong if problem.field not in {known.field for known in problems}]

@@ -9,9 +9,6 @@ import threading
 import warnings
 from pathlib import Path
 
-LEFT_BY_IMPORTS = {"TORCHINDUCTOR_CACHE_DIR"}
-"""torch names its compiler's cache folder, the one it would use anyway, when bitsandbytes is imported."""
-
 
 def host_state() -> dict[str, object]:
     """Everything a guest must leave alone; torch and NumPy count once the host has imported them."""
@@ -79,9 +76,8 @@ def changes(before: dict[str, object]) -> list[str]:
 def changes_but_for_imports(before: dict[str, object]) -> list[str]:
     """The same for a process in which libraries were imported for the first time meanwhile."""
     after = host_state()
-    environment = {k: v for k, v in os.environ.items() if k in before["environment"] or k not in LEFT_BY_IMPORTS}
     # Libraries add filters and loggers of their own; those of the host keep their order and their settings.
     filters = [each for each in warnings.filters if each in before["warning filters"]]
     loggers = {name: after["loggers"][name] for name in before["loggers"]}
-    after.update({"environment": environment, "warning filters": filters, "loggers": loggers})
+    after.update({"warning filters": filters, "loggers": loggers})
     return [name for name, value in before.items() if after[name] != value]
