@@ -10,6 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, Strict
 from lorasdk.contracts import LoadContext, Row
 from lorasdk.errors import DataError, Problem
 
+OUT_OF_REACH = frozenset(
+    {"OfflineModeIsEnabled", "ConnectionError", "ConnectError", "TimeoutException", "LocalEntryNotFoundError"}
+)
+"""Kinds of error that say nothing about the data set: it could not be asked for."""
+
 Text = Annotated[str, Strict(), Field(min_length=1)]
 
 
@@ -99,13 +104,7 @@ def _kinds(error: BaseException | None) -> set[str]:
 def _fix(kinds: set[str]) -> str:
     if "GatedRepoError" in kinds:
         return "accept the data set's terms on its page and set token: ${env:HF_TOKEN}"
-    if kinds & {
-        "OfflineModeIsEnabled",
-        "ConnectionError",
-        "ConnectError",
-        "TimeoutException",
-        "LocalEntryNotFoundError",
-    }:
+    if kinds & OUT_OF_REACH:
         return "connect to the network, or use a local folder"
     if "RevisionNotFoundError" in kinds:
         return "correct revision: a commit, tag or branch of the data set"

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -59,11 +60,9 @@ def failed(error: Exception, cause: Exception | None = None) -> Exception:
 
 
 def hub_error(kind: str) -> Exception:
-    import httpx
     from huggingface_hub import errors
 
-    request = httpx.Request("GET", "http://localhost")
-    return getattr(errors, kind)("refused", response=httpx.Response(404, request=request))
+    return getattr(errors, kind)("refused", response=SimpleNamespace(headers={}, request=None))
 
 
 def refused(folder: Path, **options: object):
