@@ -7,7 +7,7 @@ from reprlib import repr as short_repr
 from typing import get_args
 
 from lorasdk.contracts import Message, Role
-from lorasdk.data.cells import object_list, whole_text
+from lorasdk.data.cells import object_list, optional_text, whole_text
 from lorasdk.data.fault import ConversationFaultError
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -46,7 +46,7 @@ def _turn(turn: object, number: int, role_key: str, content_key: str) -> Message
             "data.bad-turn", f"turn {number} must be an object, got {type(turn).__name__}", found=short_repr(turn)
         )
     named = turn.get(role_key)
-    role = SAME_AS.get(str(named), named)
+    role = SAME_AS.get(named, named) if isinstance(named, str) else named
     if role not in ROLES:
         raise ConversationFaultError(
             "data.unknown-role",
@@ -55,12 +55,12 @@ def _turn(turn: object, number: int, role_key: str, content_key: str) -> Message
             allowed=", ".join([*ROLES, *SAME_AS]),
             fix=f"correct {role_key!r}",
         )
-    optional = {key: str(turn[key]) for key in ("tool_call_id", "name") if turn.get(key) is not None}
     return Message(
         role=role,
         content=_text(turn.get(content_key), number, may_be_null=role == "assistant"),
         tool_calls=object_list(turn.get("tool_calls"), f"'tool_calls' of turn {number}"),
-        **optional,
+        tool_call_id=optional_text(turn, "tool_call_id") or None,
+        name=optional_text(turn, "name") or None,
     )
 
 

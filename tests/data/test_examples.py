@@ -106,6 +106,15 @@ def test_half_a_surrogate_pair_is_a_bad_row():
     assert refused({"messages": [CHAT[0], {**CHAT[1], "content": "cut \ud83d"}]}).code == "data.encoding"
 
 
+@pytest.mark.parametrize("place", ["messages", "turn", "role", "content", "name", "tool_calls"])
+def test_nesting_beyond_all_limits_is_a_bad_row(place: str):
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    value = {"messages": deep, "turn": [deep]}.get(place, [{**CHAT[0], place: [{"a": deep}]}])
+    assert refused({"messages": value}).code.startswith("data.")
+
+
 def test_a_misspelt_key_of_the_mapping_is_refused():
     problem = refused({"instruction": "q", "output": "a", "more": "x"}, columns={"inptu": "more"}).problems[0]
     assert (problem.code, "inptu" in problem.message) == ("data.column-absent", True)
