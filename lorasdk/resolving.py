@@ -9,7 +9,7 @@ from typing import Any
 from lorasdk.builtin.reference import split_reference
 from lorasdk.contracts import VALIDATION_METRICS, Evaluator, ModelSource, Row, SourceRequest
 from lorasdk.data.sources import SPLITS, BoundSource, bind_loader, bind_rows
-from lorasdk.errors import DataError, LorasdkError, ModelError, Problem, RecipeError
+from lorasdk.errors import DataError, LorasdkError, ModelError, PluginError, Problem, RecipeError
 from lorasdk.plugins import Manager
 from lorasdk.recipe import Recipe, validate_options
 from lorasdk.recipe.schema import DataSource
@@ -94,13 +94,14 @@ def _sources(
         source = getattr(recipe.data, split)
         if split in rows:
             plain = source if isinstance(source, DataSource) else DataSource()
-            bound[split] = bind_rows(split, plain, rows[split])
+            found = gate.catch(lambda split=split, plain=plain: (bind_rows(split, plain, rows[split]), []))
+            bound.update({split: found[0]} if found is not None else {})
         elif isinstance(source, DataSource):
             found = gate.catch(lambda split=split, source=source: _bind(recipe, manager, split, source))
             if found is not None:
                 bound[split] = found[0]
                 gate.note(DataError, found[1] if check_data else [])
-    if "train" not in bound and recipe.data.train is None and check_data:
+    if "train" not in rows and recipe.data.train is None and check_data:
         gate.note(RecipeError, [_no_training_rows(recipe)])
     return bound
 
@@ -120,7 +121,24 @@ def _bind(recipe: Recipe, manager: Manager, split: str, source: DataSource) -> t
     where = ("data", split)
     loader = manager.loaders.find(source.loader, place=recipe.place(*where, "loader"), field=f"data.{split}.loader")
     options = validate_options(loader.Options, source.options, recipe=recipe, location=where)
-    return bind_loader(split, source, loader, options, base_dir=recipe.base_dir, place=recipe.place(*where))
+    place = recipe.place(*where)
+    try:
+        return bind_loader(split, source, loader, options, base_dir=recipe.base_dir, place=place)
+    except LorasdkError:
+        raise
+    except Exception as error:  # the loader is somebody else's code
+        raise PluginError(_check_failed(source.loader, split, place, error)) from error
+
+
+def _check_failed(loader: str, split: str, place: str, error: Exception) -> Problem:
+    return Problem(
+        code="plugin.check-failed",
+        message=f"the data loader {loader!r} failed in its check: {type(error).__name__}: {error}",
+        place=place,
+        field=f"data.{split}",
+        allowed="a list of problems, empty when there are none",
+        fix="repair the loader's check method",
+    )
 
 
 def _evaluators(recipe: Recipe, manager: Manager, gate: _Gate) -> tuple[tuple[Evaluator, Any], ...]:

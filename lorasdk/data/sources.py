@@ -13,7 +13,7 @@ from lorasdk.data.bad_rows import BadRows
 from lorasdk.data.duplicates import duplicate_notices
 from lorasdk.data.examples import Examples, hash_examples, read_examples
 from lorasdk.data.splits import hold_out
-from lorasdk.errors import Problem
+from lorasdk.errors import DataError, Problem
 from lorasdk.events import Emit, Notice
 from lorasdk.recipe.schema import DataSection, DataSource, Split
 
@@ -52,7 +52,22 @@ def bind_loader(
 
 
 def bind_rows(split: str, source: DataSource, rows: Iterable[Row]) -> BoundSource:
-    """Rows that the application hands over; they are read once and kept, so that an iterator may be used too."""
+    """Rows that the application hands over; they are read once and kept, so that an iterator may be used too.
+
+    Raises:
+        DataError: they are no rows at all.
+    """
+    if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
+        raise DataError(
+            Problem(
+                code="data.not-rows",
+                message=f"data={{{split!r}: …}} must be a list or an iterable of rows, got {type(rows).__name__}",
+                field=f"data.{split}",
+                found=repr(rows)[:80],
+                allowed='rows such as [{"instruction": "…", "output": "…"}]',
+                fix="hand the rows themselves over; a file's path belongs into the recipe",
+            )
+        )
     kept = list(islice(rows, source.max_rows))
     return BoundSource(source, f"{split} rows", lambda _bad_row: kept)
 

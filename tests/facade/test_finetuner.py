@@ -397,3 +397,20 @@ def test_a_plugin_object_brings_rows_and_hears_events(tiny_model_dir: Path, tmp_
     assert plugin.heard[0] == "RunStarted"
     with pytest.raises(LorasdkError, match="count"):
         FineTuner.from_recipe({**recipe, "data": {"train": {"loader": "numbers", "cuont": 6}}}, plugins=[plugin])
+
+
+@pytest.mark.parametrize("rows", [5, "rows.jsonl", {"instruction": "a", "output": "b"}, None])
+def test_rows_in_memory_that_are_no_rows_are_refused(tiny_model_dir: Path, tmp_path: Path, rows):
+    with pytest.raises(DataError) as caught:
+        FineTuner.from_recipe(tiny_recipe(tiny_model_dir, tmp_path), data={"train": rows})
+    assert caught.value.code == "data.not-rows"
+
+
+def test_a_loader_whose_check_fails_is_named(tiny_model_dir: Path, tmp_path: Path, monkeypatch):
+    from lorasdk.builtin.file_loader import FileLoader
+
+    monkeypatch.setattr(FileLoader, "check", lambda *_args: 1 / 0)
+    with pytest.raises(LorasdkError) as caught:
+        FineTuner.from_recipe(tiny_recipe(tiny_model_dir, tmp_path))
+    assert caught.value.code == "plugin.check-failed"
+    assert "'file'" in str(caught.value)
