@@ -49,3 +49,15 @@ def no_test_rows() -> Problem:
         field="data.test",
         fix="set data.test to a file or a share such as 0.1, or hand rows over in data={'test': …}",
     )
+
+
+def several_processes(count: str) -> Problem:
+    """A launcher such as torchrun started this program several times."""
+    return Problem(
+        code="tuner.several-processes",
+        message=f"a launcher started {count} copies of this program, and each would train alone",
+        field="WORLD_SIZE",
+        found=count,
+        allowed="one process",
+        fix="start the program by itself; one process trains on one device",
+    )

@@ -17,7 +17,7 @@ from lorasdk.data.sources import read_splits
 from lorasdk.errors import DataError, InferenceError, TrainingError
 from lorasdk.events import Emit, Event
 from lorasdk.plugins import Manager
-from lorasdk.refusals import busy, generation_settings, no_adapter, no_test_rows
+from lorasdk.refusals import busy, generation_settings, no_adapter, no_test_rows, several_processes
 from lorasdk.resolving import Resolved
 from lorasdk.results import TrainResult
 from lorasdk.run_folder import new_run_dir
@@ -94,6 +94,8 @@ class TunerState:
 
         If it fails, the tuner answers with the adapter it had before, if any.
         """
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            raise TrainingError(several_processes(os.environ["WORLD_SIZE"]))
         with self._exclusively(), _quietly_imported():
             from lorasdk.training_run import TrainingRun
 

@@ -414,3 +414,11 @@ def test_a_loader_whose_check_fails_is_named(tiny_model_dir: Path, tmp_path: Pat
         FineTuner.from_recipe(tiny_recipe(tiny_model_dir, tmp_path))
     assert caught.value.code == "plugin.check-failed"
     assert "'file'" in str(caught.value)
+
+
+def test_a_launcher_with_several_processes_is_refused(tiny_model_dir: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError) as caught:
+        tiny_tuner(tiny_model_dir, tmp_path).train()
+    assert caught.value.code == "tuner.several-processes"
+    assert not list(tmp_path.iterdir())
