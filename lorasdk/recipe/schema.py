@@ -55,7 +55,7 @@ class BaseModelSection(Section):
     quantization: Literal["none", "int8", "nf4"] = "none"
     """How the frozen weights are held: as they are, in 8 bits, or in 4-bit NormalFloat (QLoRA)."""
     double_quantization: StrictBool = True
-    """With `nf4`: also quantise the quantisation constants (saves about 0.4 bits per parameter)."""
+    """With `nf4`: also quantise the quantisation constants (saves about 0.4 bits per parameter, arXiv:2305.14314)."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """What the frozen weights compute in; `auto` picks what the device is fast at."""
     device: Annotated[str, Strict(), Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", examples=["auto", "cuda:0"])] = (
@@ -145,7 +145,7 @@ class TrainingSection(Section):
     max_grad_norm: Annotated[Finite, Field(gt=0)] | None = 1.0
     """Gradients are scaled down to this Euclidean norm; `null` turns clipping off."""
     gradient_checkpointing: StrictBool = False
-    """Recompute activations in the backward pass: less memory, about a third more time."""
+    """Recompute activations in the backward pass: less memory, more time."""
     seed: Seed = 42
     """Seed of initialisation, order and dropout."""
     eval_every_steps: Count | None = None
