@@ -9,7 +9,7 @@ from lorasdk.artifacts.adapter_folder import library_versions
 from lorasdk.artifacts.passport import BaseModelPart, Passport, SplitPart, TemplatePart, TrainingPart
 from lorasdk.data.examples import Examples
 from lorasdk.data.prepare import PreparedSplit
-from lorasdk.engine.loop import Trained
+from lorasdk.engine.task import Trained
 from lorasdk.events import AdapterAttached
 from lorasdk.workbench import Workbench
 

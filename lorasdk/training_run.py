@@ -14,8 +14,9 @@ from lorasdk.basemodel.quiet import quiet
 from lorasdk.data.examples import Examples
 from lorasdk.data.prepare import PreparedSplit
 from lorasdk.engine.initial_adapter import CHANGES_BASE, data_batches, save_initial_adapter
-from lorasdk.engine.loop import Trained, TrainingTask, run_training
+from lorasdk.engine.loop import run_training
 from lorasdk.engine.lora import attach_lora, describe_attachment
+from lorasdk.engine.task import Trained, TrainingTask
 from lorasdk.evaluation.comparing import score_rows
 from lorasdk.events import AdapterAttached, AdapterSaved, Emit, RunFinished, RunStarted
 from lorasdk.passport_making import describe_split, make_passport

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lorasdk.data.encoding import TokenRow
-from lorasdk.engine.batches import pad
+from lorasdk.forward.padded import pad
 from lorasdk.recipe.schema import LoraSection
 
 if TYPE_CHECKING:

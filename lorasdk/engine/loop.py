@@ -6,67 +6,31 @@ It knows token rows and a PEFT model; it knows nothing of recipes' files, plugin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 
 from lorasdk.data.encoding import TokenRow
-from lorasdk.engine.batches import BatchPlan, micro_batches, pad
+from lorasdk.engine.batches import BatchPlan
 from lorasdk.engine.gate import require_finite
-from lorasdk.engine.loss import can_share_prefix, supervised_loss
 from lorasdk.engine.memory import memory_bytes
 from lorasdk.engine.optimizer import adamw
 from lorasdk.engine.schedule import learning_rate
+from lorasdk.engine.task import Trained, TrainingTask
 from lorasdk.engine.validation import measure
 from lorasdk.engine.watch import MetricWatch
-from lorasdk.events import Emit, EvaluationFinished, RunStopped, StepFinished
-from lorasdk.recipe.schema import TrainingSection
+from lorasdk.events import EvaluationFinished, Notice, RunStopped, StepFinished
+from lorasdk.forward.choosing import choose_passes
+from lorasdk.forward.passes import Passes
+from lorasdk.recipe.meaning import DEFAULT_EPOCHS
 from lorasdk.results import LossPoint, ValidationPoint
-from lorasdk.stopping import StopToken
 
-if TYPE_CHECKING:
-    from peft import PeftModel
-
-DEFAULT_EPOCHS = 3.0
+PACK_TOKENS = 2048
+"""Tokens of a forward pass when the recipe leaves it open."""
 HALF_PRECISION_LOSS_SCALE = 1024.0
 """Keeps small gradients above float16's smallest numbers; a power of two, so that undoing it is exact."""
-
-
-@dataclass(frozen=True)
-class TrainingTask:
-    """Everything a training needs."""
-
-    model: PeftModel
-    """Its trainable parameters are what is trained."""
-    section: TrainingSection
-    """The recipe's ``training`` section."""
-    train: Sequence[TokenRow]
-    """Training rows, at least one."""
-    validation: Sequence[TokenRow]
-    """Validation rows; none means no validation."""
-    score: Callable[[], Mapping[str, float]]
-    """Further validation metrics, such as an evaluator's score on the validation rows."""
-    higher_is_better: bool
-    """Which way the watched metric should go."""
-    emit: Emit
-    """Hears events."""
-    stop: StopToken
-    """Looked at before each forward pass."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """The course of a training; the weights are in the model."""
-
-    steps: int
-    saved_step: int
-    stopped: Literal["finished", "early_stopping", "requested"]
-    history: tuple[LossPoint, ...]
-    validations: tuple[ValidationPoint, ...]
-    tokens: int
-    peak_memory_bytes: int
 
 
 class _StopRequestedError(Exception):
@@ -113,13 +77,21 @@ class _Loop:
         self.optimizer = adamw(list(self.parameters.values()), section.weight_decay)
         self.watch = MetricWatch(section.metric, task.higher_is_better, section.early_stopping)
         self.loss_scale = self._scale()
-        # Gradient checkpointing recomputes layers and therefore keeps no cache.
-        self.share_prefix = not section.gradient_checkpointing and can_share_prefix(task.model)
+        self.passes = self._choose_passes()
         self.started = time.perf_counter()
 
     def _scale(self) -> float:
         half = any(p.dtype == torch.float16 for p in self.task.model.parameters())
         return HALF_PRECISION_LOSS_SCALE if half else 1.0
+
+    def _choose_passes(self) -> Passes:
+        section = self.task.section
+        choice = choose_passes(
+            self.task.model, max_tokens=section.pack_tokens or PACK_TOKENS, max_rows=section.micro_batch
+        )
+        if choice.why_padded:
+            self.task.emit(Notice("training.padded", f"rows are padded, not packed: {choice.why_padded}"))
+        return choice.passes
 
     def run(self) -> Trained:
         self.task.model.train()
@@ -171,13 +143,14 @@ class _Loop:
         supervised = sum(row.supervised_tokens for row in rows)
         device = self.task.model.device
         total = 0.0
-        for number, part in enumerate(micro_batches(rows, self.task.section.micro_batch)):
+        for number, part in enumerate(self.passes.split(rows)):
             self._check_stop()
             torch.manual_seed(_mix(self.task.section.seed, step, number))
-            nats = supervised_loss(self.task.model, pad(part, device=device, share_prefix=self.share_prefix)).nats
-            require_finite(nats.item(), what="loss", step=step, rows=part)
-            self.peak_memory = max(self.peak_memory, memory_bytes(device))
-            torch.autograd.backward(nats * (self.loss_scale / supervised))
+            with self.passes.ready():
+                nats = self.passes.loss(part)
+                require_finite(nats.item(), what="loss", step=step, rows=part)
+                self.peak_memory = max(self.peak_memory, memory_bytes(device))
+                torch.autograd.backward(nats * (self.loss_scale / supervised))
             total += nats.item()
         return total / supervised
 
@@ -219,12 +192,7 @@ class _Loop:
     def _validate(self, step: int) -> bool:
         """Measure the validation rows; whether the run should give up."""
         section = self.task.section
-        metrics = measure(
-            self.task.model,
-            self.task.validation,
-            batch_size=section.micro_batch or section.batch_size,
-            between=self._check_stop,
-        )
+        metrics = measure(self.task.model, self.passes, self.task.validation, between=self._check_stop)
         metrics.update(self.task.score())
         verdict = self.watch.judge(metrics)
         if verdict.best and section.keep == "best":

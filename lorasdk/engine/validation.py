@@ -6,43 +6,41 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import torch
-
 from lorasdk.data.encoding import TokenRow
-from lorasdk.engine.batches import micro_batches, pad
-from lorasdk.engine.loss import can_share_prefix, supervised_loss
+from lorasdk.forward.passes import Passes, RowScore
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
 MAX_EXPONENT = 700.0
 """exp() of more overflows a double."""
+ROWS_AT_ONCE = 256
+"""Rows whose passes are planned together."""
 
 
-@torch.inference_mode()
 def measure(
-    model: PeftModel, rows: Sequence[TokenRow], *, batch_size: int, between: Callable[[], None]
+    model: PeftModel, passes: Passes, rows: Sequence[TokenRow], *, between: Callable[[], None]
 ) -> dict[str, float]:
     """Loss, perplexity and token accuracy over all supervised tokens of `rows`.
 
     Args:
         model: put into evaluation mode for the measurement and back afterwards.
+        passes: how forward passes of the model are computed.
         rows: at least one, with supervised tokens.
-        batch_size: rows per forward pass.
         between: called before each forward pass; may raise to end the measurement.
     """
     training = model.training
     model.eval()
+    scores: list[RowScore] = []
     try:
-        nats, correct = 0.0, 0
-        share_prefix = can_share_prefix(model)
-        for part in micro_batches(rows, batch_size):
-            between()
-            loss = supervised_loss(model, pad(part, device=model.device, share_prefix=share_prefix))
-            nats += loss.nats.item()
-            correct += int(loss.correct.item())
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            for part in passes.split(rows[start : start + ROWS_AT_ONCE]):
+                between()
+                with passes.ready():
+                    scores += passes.scores(part)
     finally:
         model.train(training)
-    tokens = sum(row.supervised_tokens for row in rows)
-    mean = nats / tokens
-    return {"loss": mean, "perplexity": math.exp(min(mean, MAX_EXPONENT)), "token_accuracy": correct / tokens}
+    tokens = sum(score.tokens for score in scores)
+    mean = math.fsum(score.nats for score in scores) / tokens
+    accuracy = sum(score.correct for score in scores) / tokens
+    return {"loss": mean, "perplexity": math.exp(min(mean, MAX_EXPONENT)), "token_accuracy": accuracy}

@@ -11,6 +11,8 @@ DEFAULT_EPOCHS = 3
 """What `training` means when it says neither epochs nor steps."""
 PATHS = frozenset({"path"})
 """Options that are paths, whichever component they belong to."""
+ADDED_SINCE = frozenset({"pack_tokens"})
+"""Fields of `training` that came later: unset, they are no part of the meaning, so that fingerprints stay."""
 _PATH_STARTS = ("./", "../", "/", "~")
 
 
@@ -21,9 +23,9 @@ def canonical(values: Mapping[str, Any]) -> str:
     number; a training that says neither epochs nor steps means 3 epochs.
     """
     meaning = {key: value for key, value in values.items() if key not in {"name", "output_dir"}}
-    training = meaning["training"]
-    if training["epochs"] is None and training["max_steps"] is None:
-        meaning["training"] = {**training, "epochs": DEFAULT_EPOCHS}
+    training = {k: v for k, v in meaning["training"].items() if k not in ADDED_SINCE or v is not None}
+    unlimited = training["epochs"] is None and training["max_steps"] is None
+    meaning["training"] = {**training, "epochs": DEFAULT_EPOCHS} if unlimited else training
     for key in ("source", "chat_template"):
         if meaning["base_model"][key].startswith(_PATH_STARTS):
             meaning["base_model"] = {**meaning["base_model"], key: posixpath.normpath(meaning["base_model"][key])}

@@ -133,7 +133,9 @@ class TrainingSection(Section):
     batch_size: Count = 8
     """Examples per optimizer step."""
     micro_batch: Count | None = None
-    """Examples per forward pass, at most `batch_size`; less memory, the same result. All at once when left out."""
+    """Examples per forward pass, at most `batch_size`; as many as `pack_tokens` allows when left out."""
+    pack_tokens: Count | None = None
+    """Tokens per forward pass, those that rows share counted once; less memory, the same result. 2048 when left out."""
     learning_rate: Annotated[Finite, Field(gt=0, le=1)] = 2e-4
     """Peak learning rate."""
     schedule: Literal["constant", "linear", "cosine"] = "cosine"

@@ -8,11 +8,13 @@ from tiny_training import chat, encoder_of, load_tiny, token_rows
 from lorasdk.contracts import Example
 from lorasdk.engine import loop
 from lorasdk.engine.batches import BatchPlan
-from lorasdk.engine.loop import TrainingTask, run_training
+from lorasdk.engine.loop import run_training
 from lorasdk.engine.lora import attach_lora
 from lorasdk.engine.optimizer import adamw
+from lorasdk.engine.task import TrainingTask
 from lorasdk.errors import TrainingError
 from lorasdk.events import EvaluationFinished, RunStopped, StepFinished
+from lorasdk.forward.packed import PackedPasses
 from lorasdk.recipe.schema import LoraSection, TrainingSection
 from lorasdk.stopping import StopToken
 
@@ -129,19 +131,19 @@ def test_weight_decay_is_not_applied_to_vectors():
 
 def poison(monkeypatch, *, at_step: int, what: str):
     """Make the loss, or only the gradient, of one step not a number."""
-    real, calls = loop.supervised_loss, []
+    real, calls = PackedPasses.loss, []
 
-    def faulty(model, batch):
+    def faulty(self, rows):
         calls.append(None)
-        found = real(model, batch)
+        nats = real(self, rows)
         if len(calls) != at_step:
-            return found
+            return nats
         if what == "loss":
-            return type(found)(found.nats * float("nan"), found.correct)
-        found.nats.register_hook(lambda gradient: gradient * float("inf"))
-        return found
+            return nats * float("nan")
+        nats.register_hook(lambda gradient: gradient * float("inf"))
+        return nats
 
-    monkeypatch.setattr(loop, "supervised_loss", faulty)
+    monkeypatch.setattr(PackedPasses, "loss", faulty)
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])

@@ -298,7 +298,7 @@ def test_everything_else_is_refused_while_a_training_runs(tiny_model_dir: Path, 
 
 
 def test_after_a_failed_training_the_tuner_answers_as_before(tiny_model_dir: Path, tmp_path: Path, monkeypatch):
-    from lorasdk.engine import loop
+    from lorasdk.forward.packed import PackedPasses
 
     tuner = tiny_tuner(tiny_model_dir, tmp_path)
     tuner.train()
@@ -308,7 +308,7 @@ def test_after_a_failed_training_the_tuner_answers_as_before(tiny_model_dir: Pat
         raise TrainingError(Problem("training.broken", "broken on purpose"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "supervised_loss", fail)
+        patch.setattr(PackedPasses, "loss", fail)
         with pytest.raises(TrainingError):
             tuner.train()
     assert tuner.infer(PROMPTS) == before

@@ -13,8 +13,8 @@ from host_state import change_everything_once, changes, host_state
 from tiny_training import tiny_recipe, tiny_tuner
 
 from lorasdk import InferenceError, TrainingError
-from lorasdk.engine import loop
 from lorasdk.errors import Problem
+from lorasdk.forward.packed import PackedPasses
 
 
 def do_everything(tuner):
@@ -50,7 +50,7 @@ def test_X83_failures_leave_the_host_as_it_was_and_print_nothing(tuner, capfd, m
     def fail(*_args):
         raise TrainingError(Problem("training.broken", "broken on purpose"))
 
-    monkeypatch.setattr(loop, "supervised_loss", fail)
+    monkeypatch.setattr(PackedPasses, "loss", fail)
     before = host_state()
     with pytest.raises(TrainingError):
         tuner.train()

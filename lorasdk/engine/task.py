@@ -1,0 +1,51 @@
+"""What a training is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from lorasdk.data.encoding import TokenRow
+from lorasdk.events import Emit
+from lorasdk.recipe.schema import TrainingSection
+from lorasdk.results import LossPoint, ValidationPoint
+from lorasdk.stopping import StopToken
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """Everything a training needs."""
+
+    model: PeftModel
+    """Its trainable parameters are what is trained."""
+    section: TrainingSection
+    """The recipe's ``training`` section."""
+    train: Sequence[TokenRow]
+    """Training rows, at least one."""
+    validation: Sequence[TokenRow]
+    """Validation rows; none means no validation."""
+    score: Callable[[], Mapping[str, float]]
+    """Further validation metrics, such as an evaluator's score on the validation rows."""
+    higher_is_better: bool
+    """Which way the watched metric should go."""
+    emit: Emit
+    """Hears events."""
+    stop: StopToken
+    """Looked at before each forward pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The course of a training; the weights are in the model."""
+
+    steps: int
+    saved_step: int
+    stopped: Literal["finished", "early_stopping", "requested"]
+    history: tuple[LossPoint, ...]
+    validations: tuple[ValidationPoint, ...]
+    tokens: int
+    peak_memory_bytes: int
