@@ -1,29 +1,21 @@
 """Produces tokens for a batch of prompts, one step at a time, and holds nothing that outlives the caller's interest.
 
-A plain generator instead of `generate`: it needs no thread to stream, draws from its own generators instead of the
-host's global random state, and ends when it is closed.
+A plain loop instead of `generate`: it needs no thread to stream, draws from its own generators instead of the host's
+global random state, and lets rows leave as soon as they are done.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import (
-    LogitsProcessorList,
-    RepetitionPenaltyLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
+from transformers.cache_utils import Cache
 
+from lorasdk.inference.choosing import Chooser
+from lorasdk.inference.key_values import Beginning, laid_out
+from lorasdk.inference.reading import Reader
 from lorasdk.recipe.schema import GenerationSection
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,92 +30,71 @@ class Request:
     """Most tokens to produce."""
 
 
-def decode_batch(
-    model: PreTrainedModel, requests: Sequence[Request], settings: GenerationSection, *, stop_ids: frozenset[int]
-) -> Iterator[list[int | None]]:
-    """Yield, per step, the next token of each request; None for a request that is finished.
+class Batch:
+    """Prompts that are answered together, padded on the left to one length."""
 
-    Args:
-        model: a causal language model in evaluation mode.
-        requests: prompts of any lengths; they are padded on the left.
-        settings: temperature, top-p, top-k and repetition penalty.
-        stop_ids: tokens that finish a request; they are yielded too.
-    """
-    state = _State.of(model, requests)
-    choose = _Chooser(settings, requests, model.device)
-    done = [False] * len(requests)
-    for step in range(max(request.limit for request in requests)):
-        tokens = choose(state.ids, state.next_logits())
-        state.append(tokens)
-        values = [int(token) for token in tokens]
-        yield [None if finished else value for finished, value in zip(done, values, strict=True)]
-        for i, (value, request) in enumerate(zip(values, requests, strict=True)):
-            done[i] = done[i] or value in stop_ids or step + 1 >= request.limit
-        if all(done):
-            return
+    def __init__(
+        self,
+        reader: Reader,
+        requests: Sequence[Request],
+        settings: GenerationSection,
+        *,
+        beginnings: Sequence[Beginning | None],
+    ) -> None:
+        """Lay out the rows; nothing is computed yet.
 
-
-class _State:
-    """The batch so far and its key/value cache."""
-
-    def __init__(self, model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) -> None:
-        self.model, self.ids, self.mask = model, ids, mask
-        self.cache: Any = None
-        self.known = inspect.signature(model.forward).parameters
-
-    @classmethod
-    def of(cls, model: PreTrainedModel, requests: Sequence[Request]) -> _State:
-        length = max(len(request.ids) for request in requests)
-        # Padding repeats a token of the row itself, so that a repetition penalty sees no foreign token.
-        padded = [(request.ids[0],) * (length - len(request.ids)) + request.ids for request in requests]
-        mask = [[0] * (length - len(request.ids)) + [1] * len(request.ids) for request in requests]
-        return cls(model, torch.tensor(padded, device=model.device), torch.tensor(mask, device=model.device))
+        Args:
+            reader: of a model in evaluation mode.
+            requests: at least one.
+            settings: temperature, top-p, top-k and repetition penalty.
+            beginnings: of each request, what was already read of it; None for nothing. At least the last token of each
+                request is left to read.
+        """
+        self.reader = reader
+        self.ids, self.mask = _rows(requests, reader.model.device)
+        self.positions = (self.mask.cumsum(1) - 1).clamp(min=0)
+        self.filled = max(len(request.ids) for request in requests)
+        # What the shorter rows would have as padding, they read again: so all rows are padded on the left only.
+        known = [0 if one is None else one.tokens for one in beginnings]
+        own = max(len(request.ids) - count for request, count in zip(requests, known, strict=True))
+        self.seen = self.filled - own
+        self.cache: object | None = laid_out(reader, beginnings, [max(0, len(r.ids) - own) for r in requests])
+        self.chooser = Chooser(settings, [request.seed for request in requests], reader.model.device)
+        self.rows = list(range(len(requests)))
 
     @torch.inference_mode()
-    def next_logits(self) -> torch.Tensor:
-        """(requests, vocabulary) float32."""
-        fresh = self.ids if self.cache is None else self.ids[:, -1:]
-        inputs: dict[str, Any] = {"attention_mask": self.mask, "past_key_values": self.cache, "use_cache": True}
-        if "position_ids" in self.known:
-            inputs["position_ids"] = (self.mask.cumsum(1) - 1).clamp(min=0)[:, -fresh.shape[1] :]
-        if "logits_to_keep" in self.known:
-            inputs["logits_to_keep"] = 1
-        output = self.model(input_ids=fresh, **inputs)
-        self.cache = output.past_key_values
-        logits: torch.Tensor = output.logits[:, -1].float()
-        return logits
-
-    def append(self, tokens: torch.Tensor) -> None:
-        self.ids = torch.cat([self.ids, tokens[:, None]], dim=1)
-        self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
-
-
-class _Chooser:
-    """Picks the next token of each request from its logits."""
-
-    def __init__(self, settings: GenerationSection, requests: Sequence[Request], device: torch.device) -> None:
-        self.processors = _processors(settings)
-        self.greedy = settings.temperature == 0
-        self.generators = [torch.Generator(device).manual_seed(request.seed) for request in requests]
+    def step(self) -> list[int]:
+        """The next token of each row."""
+        logits, self.cache = self.reader.read(
+            self.ids[:, self.seen : self.filled],
+            mask=self.mask[:, : self.filled],
+            positions=self.positions[:, self.seen : self.filled],
+            cache=self.cache,
+        )
+        tokens = self.chooser.choose(self.ids[:, : self.filled], logits)
+        self.ids[:, self.filled] = tokens
+        self.seen, self.filled = self.filled, self.filled + 1
+        values: list[int] = tokens.tolist()
+        return [values[row] for row in self.rows]
 
     @torch.inference_mode()
-    def __call__(self, ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        scores: torch.Tensor = self.processors(ids, logits)
-        if self.greedy:
-            return scores.argmax(-1)
-        chances = scores.softmax(-1)
-        drawn = [torch.multinomial(row, 1, generator=g) for row, g in zip(chances, self.generators, strict=True)]
-        return torch.cat(drawn)
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only, numbered as in the last step."""
+        self.rows = [self.rows[row] for row in rows]
+        # A model that remembers in a way of its own computes rows that are done to the end.
+        if isinstance(self.cache, Cache):
+            chosen = torch.tensor(self.rows, device=self.ids.device)
+            self.ids, self.mask, self.positions = self.ids[chosen], self.mask[chosen], self.positions[chosen]
+            self.cache.reorder_cache(chosen)
+            self.chooser.keep(self.rows)
+            self.rows = list(range(len(self.rows)))
 
 
-def _processors(settings: GenerationSection) -> LogitsProcessorList:
-    processors = LogitsProcessorList()
-    if settings.repetition_penalty != 1:
-        processors.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
-    if settings.temperature not in {0, 1}:
-        processors.append(TemperatureLogitsWarper(settings.temperature))
-    if settings.temperature > 0 and settings.top_k is not None:
-        processors.append(TopKLogitsWarper(settings.top_k))
-    if settings.temperature > 0 and settings.top_p < 1:
-        processors.append(TopPLogitsWarper(settings.top_p))
-    return processors
+def _rows(requests: Sequence[Request], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """(rows, longest prompt + longest answer) tokens, and a mask that is 0 on padding."""
+    width = max(len(request.ids) for request in requests)
+    room = max(request.limit for request in requests)
+    # Padding repeats a token of the row itself, so that a repetition penalty sees no foreign token.
+    ids = [(r.ids[0],) * (width - len(r.ids)) + r.ids + (r.ids[0],) * room for r in requests]
+    mask = [[0] * (width - len(r.ids)) + [1] * (len(r.ids) + room) for r in requests]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,11 @@ from lorasdk.contracts import Message
 from lorasdk.data.encoding import Encoder
 from lorasdk.errors import InferenceError, Problem
 from lorasdk.events import Emit, PredictionProgress
-from lorasdk.inference.decoding import Request, decode_batch
+from lorasdk.inference.adapter_state import state_of
+from lorasdk.inference.answers import Answer
+from lorasdk.inference.batching import Batching
+from lorasdk.inference.decoding import Batch, Request
+from lorasdk.inference.reading import Reader
 from lorasdk.inference.text import Transcript
 from lorasdk.recipe.schema import GenerationSection
 from lorasdk.results import Completion
@@ -52,76 +55,66 @@ class Predictor:
     def complete(self, prompts: Sequence[Sequence[Message]]) -> list[Completion]:
         """Answer each conversation, in order.
 
-        Prompts of like length are answered together; the answer to a prompt does not depend on its neighbours.
+        Prompts of like length are answered together, and what many of them begin with is read once. The answer to a
+        prompt does not depend on its neighbours, but for the rounding of the model's type.
 
         Raises:
             InferenceError: a prompt is longer than the model's context.
         """
-        requests = [self._request(prompt, i) for i, prompt in enumerate(prompts)]
-        answers: dict[int, Completion] = {}
-        order = sorted(range(len(requests)), key=lambda i: len(requests[i].ids))
-        for start in range(0, len(order), self.settings.batch_size):
-            chosen = order[start : start + self.settings.batch_size]
-            answers.update(zip(chosen, self._answer([requests[i] for i in chosen]), strict=True))
-            self.emit(PredictionProgress(len(answers), len(requests), self.label))
-        return [answers[i] for i in range(len(requests))]
+        if not prompts:
+            return []
+        answers = self._open_answers(prompts)
+        batching = Batching(Reader(self._base), [answer.request for answer in answers], self.settings)
+        state = state_of(self.model, adapter=self.adapter)
+        done = 0
+        for rows in batching.rows():
+            with self.lock, state():
+                self._answer(batching.batch(rows), [answers[row] for row in rows])
+            done += len(rows)
+            self.emit(PredictionProgress(done, len(answers), self.label))
+        return [answer.completion() for answer in answers]
 
     def stream(self, prompt: Sequence[Message]) -> Iterator[str]:
         """Yield the answer in pieces; closing the iterator ends the work."""
-        request = self._request(prompt, 0)
-        transcript = Transcript(self.encoder.tokenizer, self.settings.stop)
-        with self.lock, self._adapter_state():
-            for (token,) in decode_batch(self._base, [request], self.settings, stop_ids=self.encoder.stop_ids):
+        (answer,) = self._open_answers([prompt])
+        batch = Batch(Reader(self._base), [answer.request], self.settings, beginnings=[None])
+        state = state_of(self.model, adapter=self.adapter)
+        with self.lock, state():
+            while not answer.finished:
                 self._check_stop()
-                if token is None or token in self.encoder.stop_ids:
-                    break
-                transcript.add(token)
-                piece = transcript.news(final=False)
+                answer.add(batch.step()[0])
+                piece = answer.transcript.news(final=False)
                 if piece:
                     yield piece
-                if transcript.ended:
-                    break
-        rest = transcript.news(final=True)
+        rest = answer.transcript.news(final=True)
         if rest:
             yield rest
 
-    def _answer(self, requests: Sequence[Request]) -> list[Completion]:
-        transcripts = [Transcript(self.encoder.tokenizer, self.settings.stop) for _ in requests]
-        produced = [0] * len(requests)
-        finished = [False] * len(requests)
-        with self.lock, self._adapter_state():
-            for tokens in decode_batch(self._base, requests, self.settings, stop_ids=self.encoder.stop_ids):
-                self._check_stop()
-                for i, token in enumerate(tokens):
-                    if token is None or finished[i]:
-                        continue
-                    produced[i] += 1
-                    if token in self.encoder.stop_ids:
-                        finished[i] = True
-                    else:
-                        transcripts[i].add(token)
-                        finished[i] = transcripts[i].ended
-                if all(finished):
-                    break
-        return [
-            Completion(transcript.text, len(request.ids), count, "stop" if ended else "length")
-            for transcript, request, count, ended in zip(transcripts, requests, produced, finished, strict=True)
-        ]
+    def _answer(self, batch: Batch, answers: Sequence[Answer]) -> None:
+        """Add to answers until all are finished; those that are leave the batch."""
+        waiting = list(answers)
+        while waiting:
+            self._check_stop()
+            for answer, token in zip(waiting, batch.step(), strict=True):
+                answer.add(token)
+            staying = [row for row, answer in enumerate(waiting) if not answer.finished]
+            if staying and len(staying) < len(waiting):
+                batch.keep(staying)
+            waiting = [waiting[row] for row in staying]
 
     @property
     def _base(self) -> PreTrainedModel:
         # PEFT adapts in place: the model under the wrapper carries the adapter, and its forward has the true signature.
         return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
 
-    def _adapter_state(self) -> AbstractContextManager[object]:
-        if isinstance(self.model, PeftModel) and not self.adapter:
-            context: AbstractContextManager[object] = self.model.disable_adapter()
-            return context
-        return nullcontext()
-
-    def _request(self, prompt: Sequence[Message], index: int) -> Request:
-        ids = self.encoder.encode_prompt(prompt)
+    def _open_answers(self, prompts: Sequence[Sequence[Message]]) -> list[Answer]:
+        encoder, settings = self.encoder, self.settings
         context = self._base.config.get_text_config().to_dict().get("max_position_embeddings")
+        requests = [self._request(prompt, i, context) for i, prompt in enumerate(prompts)]
+        return [Answer(r, Transcript(encoder.tokenizer, settings.stop), encoder.stop_ids) for r in requests]
+
+    def _request(self, prompt: Sequence[Message], index: int, context: int | None) -> Request:
+        ids = self.encoder.encode_prompt(prompt)
         if context is not None and len(ids) >= context:
             raise InferenceError(
                 Problem(

@@ -60,6 +60,17 @@ def test_answers_do_not_depend_on_their_neighbours(make, settings):
     assert [answer.text for answer in together] == [answer.text for answer in alone]
 
 
+def test_no_prompts_have_no_answers(make):
+    assert make().complete([]) == []
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 1.0, "repetition_penalty": 1.2}])
+def test_prompts_with_a_long_common_beginning_are_answered_as_alone(make, settings):
+    prompts = [turns("Answer with one word. " * 9 + text) for text in PROMPTS]
+    alone = [make(**{**settings, "seed": i}).complete([prompt])[0] for i, prompt in enumerate(prompts)]
+    assert make(batch_size=3, **settings).complete(prompts) == alone
+
+
 def test_sampling_is_seeded_and_leaves_the_global_state_alone(make):
     before = torch.get_rng_state()
     first, again, other = (make(temperature=2.0, seed=seed).complete([turns("hi")])[0].text for seed in (1, 1, 2))
