@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-CHUNK_LOGITS = 2**22
+CHUNK_LOGITS = 2**24
 """Logits held at once, in the dtype of the model."""
-SOFTMAX_LOGITS = 2**20
-"""Logits held at once in float32: 4 MiB, which stay in the cache of a CPU."""
+SOFTMAX_LOGITS = 2**19
+"""Logits held at once in float32: 2 MiB, which stay in the cache of a CPU."""
 CERTAIN = 1e-30
 """Probability below which float32 could round to 0, so that the logarithm is taken the long way."""
 

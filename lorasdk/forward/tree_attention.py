@@ -71,12 +71,14 @@ class _TreeAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         plan: AttentionPlan = ctx.plan
+        # Read once: with gradient checkpointing, reading is what computes them again.
+        saved = ctx.saved_tensors
         grad = plan.gathered(grad, zero_padding=True)
         dq = torch.empty_like(grad)
         dkv = grad.new_empty(2, grad.shape[0], ctx.key_heads, grad.shape[-1])
         chains: list[tuple[AttentionGroup, torch.Tensor]] = []
         for number, group in enumerate(plan.groups):
-            queries, keys, values, kept = ctx.saved_tensors[4 * number : 4 * number + 4]
+            queries, keys, values, kept = saved[4 * number : 4 * number + 4]
             probabilities = kept if kept.numel() else _probabilities(queries, keys, group, ctx.window)
             dout = _queries(grad, group, ctx.key_heads)
             dp = torch.bmm(dout, values.transpose(1, 2))

@@ -2,82 +2,15 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 import torch
-from transformers import (
-    Gemma3ForCausalLM,
-    Gemma3TextConfig,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
+from tiny_shapes import SHAPES, WORDS, build, some_rows
 
+from lorasdk.basemodel.quiet import quiet
 from lorasdk.data.encoding import TokenRow
-from lorasdk.engine.lora import attach_lora
 from lorasdk.forward.choosing import choose_passes
 from lorasdk.forward.packed import PackedPasses
 from lorasdk.forward.padded import PaddedPasses
-from lorasdk.recipe.schema import LoraSection
-
-WORDS = 61
-SIZES = {
-    "vocab_size": WORDS,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 256,
-    "head_dim": 8,
-    "pad_token_id": 0,
-    "initializer_range": 0.2,
-    "attn_implementation": "eager",
-}
-GEMMA = {"sliding_window": 7, "query_pre_attn_scalar": 8, "layer_types": ["sliding_attention", "full_attention"] * 2}
-SHAPES = {
-    "llama": lambda: LlamaForCausalLM(LlamaConfig(**SIZES, tie_word_embeddings=True)),
-    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SIZES)),
-    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SIZES)),
-    "gemma3": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**{**SIZES, **GEMMA, "num_hidden_layers": 4})),
-    "mistral": lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=9)),
-}
-
-
-def build(shape: str, **lora):
-    torch.manual_seed(0)
-    base = SHAPES[shape]()
-    with torch.no_grad():
-        for name, parameter in base.named_parameters():
-            if "norm" in name or "bias" in name:
-                parameter.add_(0.1 * torch.randn_like(parameter))
-    section = LoraSection.model_validate({"rank": 4, "targets": "all-linear", **lora})
-    model = attach_lora(base.requires_grad_(requires_grad=False), section, seed=0, batches=[])
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.1)
-    return model
-
-
-def some_rows(count: int, *, shared: int, nested: int, seed: int = 0) -> list[TokenRow]:
-    """Rows of many lengths; some begin alike, some of these go on alike, some have several supervised turns."""
-    rng = random.Random(seed)
-    common, deeper = ([rng.randrange(1, WORDS) for _ in range(n)] for n in (shared, nested))
-    rows = []
-    for number in range(count):
-        own = [rng.randrange(1, WORDS) for _ in range(rng.choice((2, 3, 5, 9, 17)))]
-        ids = tuple((common if number % 5 else []) + (deeper if number % 3 else []) + own)
-        cut = rng.randrange(1, len(ids))
-        spans = ((cut, len(ids)),) if number % 2 or cut < 3 else ((1, 2), (cut, len(ids)))
-        rows.append(TokenRow(number + 1, ids, spans))
-    return rows
 
 
 def loss_and_gradients(model, passes, rows):
@@ -115,3 +48,92 @@ def test_loss_and_gradients_are_those_of_padded_rows(shape: str, count: int, sha
     passes = packed(model)
     assert len(passes.fused) == 4 * len(model.get_base_model().get_decoder().layers) + 1 or shape == "gemma3"
     assert_same(loss_and_gradients(model, passes, rows), reference)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_models_own_modules_give_the_same_with_our_attention_alone(shape: str):
+    model = build(shape)
+    rows = some_rows(16, shared=40, nested=40)
+    reference = loss_and_gradients(model, PaddedPasses(model, 10**6), rows)
+    assert_same(loss_and_gradients(model, PackedPasses(model, 10**6), rows), reference)
+
+
+@pytest.mark.parametrize("max_tokens", [1, 60, 100, 200])
+def test_a_token_budget_changes_how_rows_are_computed_but_not_what(max_tokens: int):
+    model = build("llama")
+    rows = some_rows(24, shared=40, nested=40)
+    passes = packed(model, max_tokens=max_tokens)
+    assert len(passes.split(rows)) > 1
+    assert_same(loss_and_gradients(model, passes, rows), loss_and_gradients(model, PaddedPasses(model, 10**6), rows))
+
+
+@pytest.mark.parametrize("shape", ["llama", "gemma3"])
+def test_long_rows_are_cut_into_pieces_and_probabilities_are_recomputed(shape: str, monkeypatch):
+    monkeypatch.setattr("lorasdk.forward.attention_plan.PIECE", 7)
+    monkeypatch.setattr("lorasdk.forward.tree_attention.KEPT_KEYS", 32)
+    model = build(shape)
+    rows = some_rows(12, shared=40, nested=40)
+    reference = loss_and_gradients(model, PaddedPasses(model, 10**6), rows)
+    assert_same(loss_and_gradients(model, packed(model), rows), reference)
+
+
+def test_gradient_checkpointing_gives_the_same():
+    model = build("llama")
+    rows = some_rows(8, shared=40, nested=0)
+    passes = packed(model)
+    reference = loss_and_gradients(model, passes, rows)
+    model.train()
+    with quiet():
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    assert_same(loss_and_gradients(model, passes, rows), reference)
+
+
+@pytest.mark.parametrize("targets", [["q_proj"], ["v_proj", "down_proj"], ["up_proj"], ["o_proj"]])
+def test_any_choice_of_adapted_layers(targets: list[str]):
+    model = build("qwen2", targets=targets)
+    rows = some_rows(8, shared=40, nested=40)
+    reference = loss_and_gradients(model, PaddedPasses(model, 10**6), rows)
+    assert_same(loss_and_gradients(model, packed(model), rows), reference)
+
+
+@pytest.mark.parametrize("lora", [{"dora": True}, {"bias": "all"}, {"modules_to_save": ["lm_head"]}, {"rslora": True}])
+def test_what_is_more_than_a_low_rank_update_is_left_to_peft(lora):
+    model = build("llama", **lora)
+    rows = some_rows(8, shared=40, nested=40)
+    reference = loss_and_gradients(model, PaddedPasses(model, 10**6), rows)
+    assert_same(loss_and_gradients(model, packed(model), rows), reference)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_row_gets_its_own_score(shape: str):
+    model = build(shape).eval()
+    rows = some_rows(12, shared=40, nested=40)
+    passes = packed(model)
+    with passes.ready():
+        ours = passes.scores(rows)
+    for score, row in zip(ours, rows, strict=True):
+        logits = model(input_ids=torch.tensor([row.ids])).logits[0].log_softmax(-1)
+        wanted = [i for start, end in row.spans for i in range(start, end)]
+        assert score.nats == pytest.approx(-sum(logits[i - 1, row.ids[i]].item() for i in wanted), rel=1e-4)
+        assert score.correct == sum(int(logits[i - 1].argmax()) == row.ids[i] for i in wanted)
+        assert score.tokens == len(wanted)
+
+
+def test_rows_that_are_the_same_count_as_often_as_they_are_there():
+    model = build("llama")
+    rows = some_rows(2, shared=40, nested=40) * 3
+    reference = loss_and_gradients(model, PaddedPasses(model, 10**6), rows)
+    assert_same(loss_and_gradients(model, packed(model), rows), reference)
+
+
+def test_the_model_is_left_as_it_was():
+    model = build("llama")
+    passes = packed(model)
+    before = model.config._attn_implementation
+    with passes.ready():
+        assert model.config._attn_implementation != before
+        assert any("forward" in vars(module) for module in model.modules())
+    with pytest.raises(IndexError), passes.ready():
+        passes.loss([TokenRow(1, (WORDS + 1, 1), ((1, 2),))])
+    assert model.config._attn_implementation == before
+    assert not any("forward" in vars(module) for module in model.modules())
