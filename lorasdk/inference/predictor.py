@@ -65,7 +65,9 @@ class Predictor:
             return []
         answers = self._open_answers(prompts)
         batching = Batching(Reader(self._base), [answer.request for answer in answers], self.settings)
-        state = state_of(self.model, adapter=self.adapter)
+        with self.lock:
+            # Another call's state would be mistaken for the model's own.
+            state = state_of(self.model, adapter=self.adapter)
         done = 0
         for rows in batching.rows():
             with self.lock, state():
@@ -78,8 +80,7 @@ class Predictor:
         """Yield the answer in pieces; closing the iterator ends the work."""
         (answer,) = self._open_answers([prompt])
         batch = Batch(Reader(self._base), [answer.request], self.settings, beginnings=[None])
-        state = state_of(self.model, adapter=self.adapter)
-        with self.lock, state():
+        with self.lock, state_of(self.model, adapter=self.adapter)():
             while not answer.finished:
                 self._check_stop()
                 answer.add(batch.step()[0])

@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,14 @@ def test_the_model_is_as_it_was_after_a_stream_was_closed(build, tiny_model_dir:
     assert forwards_on_instances(model)
     stream.close()
     assert forwards_on_instances(model) == []
+
+
+def test_threads_that_ask_base_and_adapter_get_the_answers_of_one_thread(build, tiny_model_dir: Path):
+    model, lock, encoder = build("bfloat16"), threading.Lock(), encoder_of(tiny_model_dir)
+    settings = GenerationSection(max_new_tokens=12)
+    predictors = [Predictor(model, encoder, settings, lock, adapter=adapter) for adapter in (True, False)] * 8
+    serial = [predictor.complete([(Message("user", "hi"),)]) for predictor in predictors]
+    with ThreadPoolExecutor(8) as pool:
+        parallel = list(pool.map(lambda predictor: predictor.complete([(Message("user", "hi"),)]), predictors))
+    assert parallel == serial
+    assert serial[0] != serial[1]
