@@ -117,3 +117,17 @@ def test_threads_that_ask_base_and_adapter_get_the_answers_of_one_thread(build, 
         parallel = list(pool.map(lambda predictor: predictor.complete([(Message("user", "hi"),)]), predictors))
     assert parallel == serial
     assert serial[0] != serial[1]
+
+
+def test_the_state_is_read_while_nobody_elses_is_on(build, tiny_model_dir: Path, monkeypatch):
+    predictor = Predictor(build(), encoder_of(tiny_model_dir), GenerationSection(max_new_tokens=2), threading.Lock())
+    alone = []
+
+    def watched(model, *, adapter: bool):
+        alone.append(predictor.lock.locked() and not forwards_on_instances(model))
+        return state_of(model, adapter=adapter)
+
+    monkeypatch.setattr("lorasdk.inference.predictor.state_of", watched)
+    predictor.complete([(Message("user", "hi"),)])
+    list(predictor.stream((Message("user", "hi"),)))
+    assert alone == [True, True]
