@@ -73,6 +73,10 @@ class PrefixTree:
         """Numbers of the segments that a row goes through."""
         return _path(self.segments, self.row_ends[row])
 
+    def flat_indices(self, row: int) -> list[int]:
+        """Where the tokens of a row lie in the flat order."""
+        return _flat_indices(self.segments, self.row_ends[row])
+
 
 def _path(segments: Sequence[Segment], end: int) -> list[int]:
     steps = [end]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -23,12 +23,16 @@ from lorasdk.engine.validation import measure
 from lorasdk.engine.watch import MetricWatch
 from lorasdk.events import EvaluationFinished, Notice, RunStopped, StepFinished
 from lorasdk.forward.choosing import choose_passes
+from lorasdk.forward.constant_states import keep_constant_states
+from lorasdk.forward.packed import PackedPasses
 from lorasdk.forward.passes import Passes
 from lorasdk.recipe.meaning import DEFAULT_EPOCHS
 from lorasdk.results import LossPoint, ValidationPoint
 
 PACK_TOKENS = 2048
 """Tokens of a forward pass when the recipe leaves it open."""
+WORTH_KEEPING = 2
+"""Visits to each row from which it pays to keep what layers without an adapter make of it."""
 HALF_PRECISION_LOSS_SCALE = 1024.0
 """Keeps small gradients above float16's smallest numbers; a power of two, so that undoing it is exact."""
 
@@ -77,7 +81,7 @@ class _Loop:
         self.optimizer = adamw(list(self.parameters.values()), section.weight_decay)
         self.watch = MetricWatch(section.metric, task.higher_is_better, section.early_stopping)
         self.loss_scale = self._scale()
-        self.passes = self._choose_passes()
+        self.passes = self.training_passes = self._choose_passes()
         self.started = time.perf_counter()
 
     def _scale(self) -> float:
@@ -92,6 +96,18 @@ class _Loop:
         if choice.why_padded:
             self.task.emit(Notice("training.padded", f"rows are padded, not packed: {choice.why_padded}"))
         return choice.passes
+
+    def _keep_constant_states(self) -> Passes:
+        """The passes of training rows, without the layers that give the same in every epoch."""
+        visits = self.plan.total_steps * self.plan.batch_size
+        if not isinstance(self.passes, PackedPasses) or visits < WORTH_KEEPING * len(self.task.train):
+            return self.passes
+        kept = keep_constant_states(self.passes, self.task.train, between=self._check_stop)
+        if kept is None:
+            return self.passes
+        layers = f"the lowest {len(kept.layers)} layers are not adapted, so their states were computed once"
+        self.task.emit(Notice("training.constant-states", f"{layers} and are kept ({kept.bytes / 1e6:.0f} MB)"))
+        return replace(self.passes, constant=kept)
 
     def run(self) -> Trained:
         self.task.model.train()
@@ -115,6 +131,7 @@ class _Loop:
 
     def _steps(self) -> Literal["finished", "early_stopping", "requested"]:
         try:
+            self.training_passes = self._keep_constant_states()
             for step in range(1, self.plan.total_steps + 1):
                 self._step(step)
                 if self._validation_due(step) and self._validate(step):
@@ -143,11 +160,12 @@ class _Loop:
         supervised = sum(row.supervised_tokens for row in rows)
         device = self.task.model.device
         total = 0.0
-        for number, part in enumerate(self.passes.split(rows)):
+        passes = self.training_passes
+        for number, part in enumerate(passes.split(rows)):
             self._check_stop()
             torch.manual_seed(_mix(self.task.section.seed, step, number))
-            with self.passes.ready():
-                nats = self.passes.loss(part)
+            with passes.ready():
+                nats = passes.loss(part)
                 require_finite(nats.item(), what="loss", step=step, rows=part)
                 self.peak_memory = max(self.peak_memory, memory_bytes(device))
                 torch.autograd.backward(nats * (self.loss_scale / supervised))

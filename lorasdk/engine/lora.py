@@ -56,7 +56,7 @@ def attach_lora(model: PreTrainedModel, section: LoraSection, *, seed: int, batc
     with quiet(), torch.random.fork_rng(devices=_cuda_devices(model)):
         torch.manual_seed(seed)
         try:
-            return _attach(model, _peft_config(section), batches)
+            return _attach(model, _peft_config(model, section), batches)
         except (ValueError, TypeError, NotImplementedError, ImportError, RuntimeError, AssertionError) as error:
             # AssertionError: torch's word for a device that PEFT's initialisation needs and that is not there.
             raise ModelError(_refused(section, error)) from error
@@ -70,7 +70,7 @@ def describe_attachment(model: PeftModel) -> AdapterAttached:
     return AdapterAttached(trainable, total, tuple(modules))
 
 
-def _peft_config(section: LoraSection) -> LoraConfig:
+def _peft_config(model: PreTrainedModel, section: LoraSection) -> LoraConfig:
     extra: dict[str, Any] = {
         "eva": {"eva_config": EvaConfig()},
         "corda": {"corda_config": CordaConfig()},
@@ -82,7 +82,7 @@ def _peft_config(section: LoraSection) -> LoraConfig:
         lora_alpha=section.alpha,
         lora_dropout=section.dropout,
         bias=section.bias,
-        target_modules=section.targets if isinstance(section.targets, str) else list(section.targets),
+        target_modules=_targets(model, section),
         rank_pattern=dict(section.rank_pattern),
         alpha_pattern=dict(section.alpha_pattern),
         layers_to_transform=None if section.layers is None else list(section.layers),
@@ -93,6 +93,13 @@ def _peft_config(section: LoraSection) -> LoraConfig:
         init_lora_weights=True if section.init == "default" else section.init,
         **extra,
     )
+
+
+def _targets(model: PreTrainedModel, section: LoraSection) -> str | list[str]:
+    if section.targets == "all-linear" and section.layers is not None:
+        # PEFT takes chosen layers only together with names.
+        return sorted({name.rsplit(".", 1)[-1] for name in _linear_but_output(model)})
+    return section.targets if isinstance(section.targets, str) else list(section.targets)
 
 
 def _attach(model: PreTrainedModel, config: LoraConfig, batches: Sequence[Batch]) -> PeftModel:

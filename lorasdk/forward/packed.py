@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -15,6 +15,7 @@ from lorasdk.data.packs import pack
 from lorasdk.data.prefix_tree import WORTH_SHARING, PrefixTree
 from lorasdk.forward.attention_interface import attending
 from lorasdk.forward.attention_plan import AttentionPlan
+from lorasdk.forward.constant_states import ConstantStates
 from lorasdk.forward.fused_modules import Fused, fused_with
 from lorasdk.forward.linear_cross_entropy import linear_cross_entropy, linear_surprise
 from lorasdk.forward.passes import RowScore
@@ -39,6 +40,8 @@ class PackInputs:
     """(targets,) int64."""
     weights: torch.Tensor
     """(targets,) float32: rows that each target counts for."""
+    constant: torch.Tensor | None = None
+    """(tokens, size): states after the layers that need not be computed."""
 
     @classmethod
     def of(cls, tree: PrefixTree, device: torch.device) -> PackInputs:
@@ -69,6 +72,8 @@ class PackedPasses:
     """Modules with a faster forward of ours, while `ready`."""
     worth_sharing: int = WORTH_SHARING
     """Tokens that a shared segment must save."""
+    constant: ConstantStates | None = None
+    """What the lowest layers make of all rows that will come."""
 
     def split(self, rows: Sequence[TokenRow]) -> list[list[TokenRow]]:
         """Rows with a common beginning together, packs of about equal cost."""
@@ -84,7 +89,7 @@ class PackedPasses:
 
     def loss(self, rows: Sequence[TokenRow]) -> torch.Tensor:
         """Cross-entropy summed over supervised tokens, logits only where there are any, a chunk at a time."""
-        inputs = self._inputs(PrefixTree.of(rows, worth=self.worth_sharing))
+        inputs = self.inputs(rows)
         if self.plain_head:
             return linear_cross_entropy(self.hidden(inputs), self._head(), inputs.labels, inputs.weights)
         return cross_entropy(self._logits(inputs), inputs.labels, reduction="none") @ inputs.weights
@@ -93,7 +98,7 @@ class PackedPasses:
     def scores(self, rows: Sequence[TokenRow]) -> list[RowScore]:
         """Row by row."""
         tree = PrefixTree.of(rows, worth=self.worth_sharing)
-        inputs = self._inputs(tree)
+        inputs = self.inputs(rows, tree)
         if self.plain_head:
             nats, likeliest = linear_surprise(self.hidden(inputs), self._head(), inputs.labels)
         else:
@@ -105,21 +110,17 @@ class PackedPasses:
             for numbers in tree.row_targets
         ]
 
-    def _inputs(self, tree: PrefixTree) -> PackInputs:
-        return PackInputs.of(tree, self.model.device)
+    def inputs(self, rows: Sequence[TokenRow], tree: PrefixTree | None = None) -> PackInputs:
+        """The rows of one pass as tensors."""
+        tree = tree or PrefixTree.of(rows, worth=self.worth_sharing)
+        inputs = PackInputs.of(tree, self.model.device)
+        if self.constant is None:
+            return inputs
+        return replace(inputs, constant=self.constant.of_tree(tree, rows).to(self.model.device))
 
     def hidden(self, inputs: PackInputs) -> torch.Tensor:
         """(targets, size): the states that predict the targets."""
-        states: torch.Tensor = (
-            self.model.get_base_model()
-            .get_decoder()(
-                input_ids=inputs.input_ids,
-                position_ids=inputs.position_ids,
-                use_cache=False,
-                pack=inputs.attention,
-            )
-            .last_hidden_state
-        )
+        states: torch.Tensor = self._run(self.model.get_base_model().get_decoder(), inputs).last_hidden_state
         return states[0].index_select(0, inputs.sources)
 
     def _head(self) -> torch.Tensor:
@@ -128,15 +129,16 @@ class PackedPasses:
 
     def _logits(self, inputs: PackInputs) -> torch.Tensor:
         """(targets, vocabulary) float32, through the model's own head."""
-        logits: torch.Tensor = (
-            self.model.get_base_model()(
+        logits: torch.Tensor = self._run(self.model.get_base_model(), inputs, logits_to_keep=inputs.sources).logits
+        return logits[0].float()
+
+    def _run(self, part: torch.nn.Module, inputs: PackInputs, **more: object) -> Any:
+        skipped = self.constant.skipped(inputs.constant) if self.constant and inputs.constant is not None else ()
+        with fused_with(skipped):
+            return part(
                 input_ids=inputs.input_ids,
                 position_ids=inputs.position_ids,
                 use_cache=False,
                 pack=inputs.attention,
-                logits_to_keep=inputs.sources,
+                **more,
             )
-            .logits[0]
-            .float()
-        )
-        return logits

@@ -71,7 +71,7 @@ def test_layers_choose_layers(tiny_model_dir: Path):
 
 def test_what_peft_refuses_is_refused_with_its_reason(tiny_model_dir: Path):
     with pytest.raises(ModelError) as caught:
-        attach(tiny_model_dir, targets="all-linear", layers=[0])
+        attach(tiny_model_dir, targets=r".*q_proj", layers=[0])
     assert caught.value.code == "lora.refused"
     assert "layers_to_transform" in str(caught.value)
 
@@ -129,3 +129,10 @@ def test_expert_parameters_are_adapted(tmp_path: Path):
     section = LoraSection(targets=["q_proj"], target_parameters=["mlp.experts.down_proj"], rank=2)
     event = describe_attachment(attach_lora(model, section, seed=0, batches=[]))
     assert any(name.endswith("down_proj") for name in event.modules)
+
+
+def test_all_linear_layers_of_chosen_blocks(tiny_model_dir: Path):
+    section = LoraSection(layers=(1,))
+    names = describe_attachment(attach_lora(load_tiny(tiny_model_dir).model, section, seed=0, batches=[])).modules
+    assert len(names) == 7
+    assert all(".layers.1." in name for name in names)
