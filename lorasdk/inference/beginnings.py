@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-PASS_COST = 64
-"""Tokens that must be saved for one more pass through the model to be worth it."""
+PASS_COST = 200
+"""Tokens that must be saved for one more pass to be worth it.
+
+Measured with 135M parameters in bfloat16 on 2 CPU cores: a pass takes as long as 180 to 230 more tokens in another.
+"""
 
 Ids = tuple[int, ...]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from tiny_model import write_tiny_model
 from tiny_training import encoder_of, load_tiny
 
 from lorasdk.basemodel.quiet import quiet
@@ -55,6 +56,20 @@ def test_in_bfloat16_it_is_as_near_to_float32_as_peft_is(build, tokens: int):
     by_peft = (logits(model, ids) - exact).abs().mean()
     with state_of(model, adapter=True)():
         assert (logits(model, ids) - exact).abs().mean() < 1.5 * by_peft
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+@pytest.mark.parametrize("tokens", [FEW_TOKENS // 2, FEW_TOKENS])
+def test_on_quantised_weights_it_answers_as_peft_does(tmp_path: Path, quantization: str, tokens: int):
+    base = load_tiny(write_tiny_model(tmp_path, hidden=64), quantization=quantization, dtype="bfloat16").model
+    ids = IDS[:, :tokens]
+    with torch.random.fork_rng(), quiet():
+        torch.manual_seed(0)
+        model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)).eval()
+    expected = logits(model, ids)
+    with state_of(model, adapter=True)():
+        assert forwards_on_instances(model)
+        assert (logits(model, ids) - expected).abs().mean() < 0.05 * expected.abs().mean()
 
 
 def test_without_the_adapter_it_is_the_base_to_the_bit(build, tiny_model_dir: Path):

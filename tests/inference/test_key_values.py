@@ -43,7 +43,7 @@ FAMILIES = {
     "mistral": lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=None)),
     "mistral, window": lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=256)),
 }
-TASKS = [tuple((7 * i + task) % 60 + 3 for i in range(80)) for task in (0, 1)]
+TASKS = [tuple((7 * i + task) % 60 + 3 for i in range(120)) for task in (0, 1)]
 OWN = [(5,), (6, 7, 8), (9, 10), tuple(range(3, 20)), (11, 12, 13, 14), (5, 5)]
 PROMPTS = [*(TASKS[i % 2] + own for i, own in enumerate(OWN)), (4, 9), (9,)]
 GREEDY = GenerationSection(batch_size=3)
@@ -89,7 +89,7 @@ def alone(reader: Reader, settings: GenerationSection):
 @pytest.mark.parametrize("settings", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_answers_after_shared_beginnings_are_those_of_prompts_alone(family: str, settings: GenerationSection):
-    assert can_share(reader(family), 120)
+    assert can_share(reader(family), 150)
     assert together(reader(family), settings) == alone(reader(family), settings)
 
 
@@ -102,13 +102,13 @@ def test_a_shared_beginning_is_read_once(monkeypatch):
     batching = Batching(reader("llama"), requests(), GREEDY)
     for rows in batching.rows():
         batching.batch(rows).step()
-    assert [shape for shape in counted if shape[0] == 1] == [(1, 80), (1, 80)]
+    assert [shape for shape in counted if shape[0] == 1] == [(1, 120), (1, 120)]
     assert max(columns for rows, columns in counted if rows > 1) == max(map(len, OWN))
 
 
 @pytest.mark.parametrize("family", ["narrow", "mamba"])
 def test_a_model_that_forgets_reads_each_prompt_whole(family: str):
-    assert not can_share(reader(family), 120)
+    assert not can_share(reader(family), 150)
     assert together(reader(family), GREEDY) == alone(reader(family), GREEDY)
 
 
