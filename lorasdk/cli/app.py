@@ -13,6 +13,7 @@ from lorasdk.cli.demo import demo
 from lorasdk.cli.evaluate import evaluate
 from lorasdk.cli.infer import infer
 from lorasdk.cli.output import errors_console, print_error_json
+from lorasdk.cli.own_process import keep_freed_memory
 from lorasdk.cli.preview import preview
 from lorasdk.cli.schema import schema
 from lorasdk.cli.train import train
@@ -35,6 +36,8 @@ for verb in (validate, preview, train, evaluate, infer, chat, schema, demo):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0, 1 (a run failed), 2 (input), 3 (resources), 4 (damaged state), 130 (Ctrl-C)."""
+    if arguments is None:  # started as a program, not called from one
+        keep_freed_memory()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         app(given)

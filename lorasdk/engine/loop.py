@@ -91,7 +91,10 @@ class _Loop:
     def _choose_passes(self) -> Passes:
         section = self.task.section
         choice = choose_passes(
-            self.task.model, max_tokens=section.pack_tokens or PACK_TOKENS, max_rows=section.micro_batch
+            self.task.model,
+            max_tokens=section.pack_tokens or PACK_TOKENS,
+            max_rows=section.micro_batch,
+            checkpointing=section.gradient_checkpointing,
         )
         if choice.why_padded:
             self.task.emit(Notice("training.padded", f"rows are padded, not packed: {choice.why_padded}"))
@@ -170,6 +173,7 @@ class _Loop:
                 self.peak_memory = max(self.peak_memory, memory_bytes(device))
                 torch.autograd.backward(nats * (self.loss_scale / supervised))
             total += nats.item()
+            del nats  # and with it the graph, whose memory the next pass uses
         return total / supervised
 
     def _clip(self) -> float:

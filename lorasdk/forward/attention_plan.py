@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 
 from lorasdk.data.prefix_tree import PrefixTree
+
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
 
 PIECE = 512
 """Tokens from which a segment is cut into chained pieces."""
@@ -83,6 +87,10 @@ class AttentionPlan:
 
     padding: torch.Tensor
     """(padding rows,) int64: gathered rows that stand for no token."""
+    tree: PrefixTree
+    """What is planned."""
+    block_masks: dict[int | None, BlockMask] = field(default_factory=dict, repr=False)
+    """FlexAttention's masks made so far, by window; all layers use the same."""
 
     def gathered(self, x: torch.Tensor, *, zero_padding: bool = False) -> torch.Tensor:
         """(gathered, ·) of flat (tokens, ·); padding rows repeat a token, or are 0."""
@@ -105,7 +113,7 @@ class AttentionPlan:
                 scatter[piece.start : piece.start + piece.length] = range(len(gather), len(gather) + piece.length)
                 gather += piece.padded(pieces[0].length)
         padding = sorted(set(range(len(gather))) - set(scatter))
-        return cls(tuple(groups), *(_indices(x, device) for x in (gather, scatter, padding)))
+        return cls(tuple(groups), *(_indices(x, device) for x in (gather, scatter, padding)), tree)
 
 
 def _group(pieces: Sequence[_Piece], *, offset: int, device: torch.device) -> AttentionGroup:

@@ -29,21 +29,23 @@ class Choice:
     """Empty when passes are packed."""
 
 
-def choose_passes(model: PeftModel, *, max_tokens: int, max_rows: int | None) -> Choice:
+def choose_passes(model: PeftModel, *, max_tokens: int, max_rows: int | None, checkpointing: bool = False) -> Choice:
     """Try on three tiny rows whether packed passes give this model's own hidden states.
 
     Args:
         model: with its adapter attached; its mode is left as it was.
         max_tokens: tokens of a pass.
         max_rows: rows of a pass, as many as fit when None.
+        checkpointing: whether layers will drop what they keep and compute it again.
     """
     why = _known_obstacle(model)
     if not why:
-        packed = PackedPasses(model, max_tokens, max_rows)
+        leases = model.device.type == "cpu" and not checkpointing
+        packed = PackedPasses(model, max_tokens, max_rows, leases=leases)
         with evaluating(model), torch.no_grad():
             trial = Trial.of(model)
             # The fast forwards first, since they nearly always pass.
-            for candidate in (replace(packed, fused=fuse(model.get_base_model())), packed):
+            for candidate in (replace(packed, fused=fuse(model.get_base_model(), packed.memory)), packed):
                 why = trial.failure(candidate)
                 if not why:
                     return Choice(replace(candidate, plain_head=trial.has_plain_head()))

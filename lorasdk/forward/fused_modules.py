@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import torch
 
+from lorasdk.forward.activation_memory import ActivationMemory
 from lorasdk.forward.adapted_linear import projections_of, untouched
 from lorasdk.forward.attention_plan import AttentionPlan
 from lorasdk.forward.gated_product import Activation, gated_product
@@ -52,13 +53,13 @@ class Fused:
     forward: Forward
 
 
-def fuse(model: torch.nn.Module) -> tuple[Fused, ...]:
-    """Forwards for all parts of `model` that are known; parts of a part that has one keep theirs."""
+def fuse(model: torch.nn.Module, memory: ActivationMemory) -> tuple[Fused, ...]:
+    """Forwards for all parts of `model` that are known; what they keep comes from `memory` while it is leased."""
     found: list[Fused] = []
     waiting = [model]
     while waiting:
         module = waiting.pop()
-        forward = fused_forward(module) or linear_forward(module)
+        forward = fused_forward(module, memory) or linear_forward(module)
         if forward is None:
             waiting.extend(module.children())
         else:
@@ -78,15 +79,15 @@ def fused_with(parts: Sequence[Fused]) -> Iterator[None]:
             vars(part.module).pop("forward", None)
 
 
-def fused_forward(module: torch.nn.Module) -> Forward | None:
+def fused_forward(module: torch.nn.Module, memory: ActivationMemory) -> Forward | None:
     """A forward for `module` that takes a pack, or None if it has to stay as it is."""
     if not untouched(module):
         return None
     kind = _kind(module)
     if kind in PLAIN_ATTENTIONS | NORMED_ATTENTIONS:
-        return _attention(module)
+        return _attention(module, memory)
     if kind in FEED_FORWARDS:
-        return _feed_forward(module)
+        return _feed_forward(module, memory)
     if kind in NORMS | ZERO_CENTRED_NORMS:
         return _norm(module)
     return None
@@ -123,7 +124,7 @@ def _norm(module: Any) -> Forward | None:
     return None if factor is None else lambda x: rms_norm(x, *factor)
 
 
-def _feed_forward(module: Any) -> Forward | None:
+def _feed_forward(module: Any, memory: ActivationMemory) -> Forward | None:
     inputs = projections_of(module.gate_proj, module.up_proj)
     output = projections_of(module.down_proj)
     activation = ACTIVATIONS.get(_kind(module.act_fn))
@@ -131,14 +132,14 @@ def _feed_forward(module: Any) -> Forward | None:
         return None
 
     def forward(x: torch.Tensor) -> torch.Tensor:
-        gate, up = project(x.flatten(0, -2), inputs, training=module.training)
-        (down,) = project(gated_product(gate, up, activation), output, training=module.training)
+        gate, up = project(x.flatten(0, -2), inputs, training=module.training, lease=memory.lease)
+        (down,) = project(gated_product(gate, up, activation, lease=memory.lease), output, training=module.training)
         return down.view_as(x)
 
     return forward
 
 
-def _attention(module: Any) -> Forward | None:
+def _attention(module: Any, memory: ActivationMemory) -> Forward | None:
     inputs = projections_of(module.q_proj, module.k_proj, module.v_proj)
     output = projections_of(module.o_proj)
     if inputs is None or output is None:
@@ -162,7 +163,7 @@ def _attention(module: Any) -> Forward | None:
             q, k = (rms_norm(x, *factor) for x, factor in zip((q, k), norms, strict=True) if factor is not None)
         cos, sin = (table[0] for table in position_embeddings)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        attended = tree_attention(q, k, v, pack, scaling=module.scaling, window=window)
+        attended = tree_attention(q, k, v, pack, scaling=module.scaling, window=window, lease=memory.lease)
         (answer,) = project(attended.flatten(1), output, training=module.training)
         return answer[None], None
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from lorasdk.data.encoding import TokenRow
 from lorasdk.data.packs import pack
 from lorasdk.data.prefix_tree import WORTH_SHARING, PrefixTree
+from lorasdk.forward.activation_memory import ActivationMemory
 from lorasdk.forward.attention_interface import attending
 from lorasdk.forward.attention_plan import AttentionPlan
 from lorasdk.forward.constant_states import ConstantStates
@@ -70,6 +71,10 @@ class PackedPasses:
     """Whether the logits are exactly the hidden states times a frozen output embedding."""
     fused: tuple[Fused, ...] = ()
     """Modules with a faster forward of ours, while `ready`."""
+    memory: ActivationMemory = field(default_factory=ActivationMemory)
+    """Where the fused modules put what they keep for the backward pass."""
+    leases: bool = False
+    """Whether passes use the same memory again: on the host, where all is kept until the backward pass."""
     worth_sharing: int = WORTH_SHARING
     """Tokens that a shared segment must save."""
     constant: ConstantStates | None = None
@@ -90,6 +95,10 @@ class PackedPasses:
     def loss(self, rows: Sequence[TokenRow]) -> torch.Tensor:
         """Cross-entropy summed over supervised tokens, logits only where there are any, a chunk at a time."""
         inputs = self.inputs(rows)
+        with self.memory.leased() if self.leases else nullcontext():
+            return self._loss(inputs)
+
+    def _loss(self, inputs: PackInputs) -> torch.Tensor:
         if self.plain_head:
             return linear_cross_entropy(self.hidden(inputs), self._head(), inputs.labels, inputs.weights)
         return cross_entropy(self._logits(inputs), inputs.labels, reduction="none") @ inputs.weights

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
+from lorasdk.forward.activation_memory import Lease, kept
+
 
 @dataclass(frozen=True, slots=True)
 class Update:
@@ -42,13 +44,16 @@ class Projection:
     """None where nothing is adapted."""
 
 
-def project(x: torch.Tensor, projections: Sequence[Projection], *, training: bool) -> tuple[torch.Tensor, ...]:
+def project(
+    x: torch.Tensor, projections: Sequence[Projection], *, training: bool, lease: Lease | None = None
+) -> tuple[torch.Tensor, ...]:
     """Apply projections to one input.
 
     Args:
         x: (tokens, inputs).
         projections: all of that many inputs, and of one dropout.
         training: whether inputs of the updates are dropped, drawn from torch's global generator.
+        lease: where the outputs go if they are kept for the backward pass by whoever takes them.
 
     Returns:
         One (tokens, outputs) per projection.
@@ -57,7 +62,7 @@ def project(x: torch.Tensor, projections: Sequence[Projection], *, training: boo
     p = updates[0].dropout if updates and training else 0.0
     parameters = [parameter for update in updates for parameter in (update.a, update.b)]
     dropped = dropped_places(x.numel(), p, x.device) if p else None
-    outputs: tuple[torch.Tensor, ...] = _Project.apply(x, tuple(projections), dropped, 1 / (1 - p), *parameters)
+    outputs: tuple[torch.Tensor, ...] = _Project.apply(x, tuple(projections), dropped, 1 / (1 - p), lease, *parameters)
     return outputs
 
 
@@ -79,6 +84,7 @@ class _Project(torch.autograd.Function):
         projections: tuple[Projection, ...],
         dropped: torch.Tensor | None,
         gain: float,
+        lease: Lease | None,
         *parameters: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
         a = [(p * gain).to(x.dtype) for p in parameters[::2]]
@@ -88,7 +94,10 @@ class _Project(torch.autograd.Function):
         outputs = []
         parts = iter(zip(_parts(inner, a), b, strict=True))
         for projection in projections:
-            output = linear(x, projection.weight(), projection.bias)
+            weight = projection.weight()
+            output = torch.mm(x, weight.T, out=kept(lease, (len(x), len(weight)), x))
+            if projection.bias is not None:
+                output += projection.bias
             if projection.update is not None:
                 part, up = next(parts)
                 output.addmm_(part, up.T, alpha=projection.update.scaling)
@@ -103,7 +112,7 @@ class _Project(torch.autograd.Function):
         wants_dx = ctx.needs_input_grad[0]
         dx = _frozen_part(ctx.projections, grads) if wants_dx else None
         if joined is None:
-            return dx, None, None, None
+            return dx, None, None, None, None
         adapted = [(p.update, g) for p, g in zip(ctx.projections, grads, strict=True) if p.update is not None]
         dinner = torch.cat([(grad @ up).mul_(u.scaling) for (u, grad), up in zip(adapted, b, strict=True)], dim=1)
         da = (dinner.T @ _without(x, dropped)).to(torch.float32).mul_(ctx.gain).split(ctx.ranks)
@@ -114,7 +123,7 @@ class _Project(torch.autograd.Function):
         if dx is not None:
             _add_update_part(dx, dinner, joined, dropped)
         parameters = (gradient for pair in zip(da, db, strict=True) for gradient in pair)
-        return dx, None, None, None, *parameters
+        return dx, None, None, None, None, *parameters
 
 
 def _parts(inner: torch.Tensor | None, a: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
