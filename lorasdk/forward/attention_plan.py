@@ -113,7 +113,8 @@ class AttentionPlan:
                 scatter[piece.start : piece.start + piece.length] = range(len(gather), len(gather) + piece.length)
                 gather += piece.padded(pieces[0].length)
         padding = sorted(set(range(len(gather))) - set(scatter))
-        return cls(tuple(groups), *(_indices(x, device) for x in (gather, scatter, padding)), tree)
+        order, places, blanks = (_indices(x, device) for x in (gather, scatter, padding))
+        return cls(tuple(groups), order, places, blanks, tree)
 
 
 def _group(pieces: Sequence[_Piece], *, offset: int, device: torch.device) -> AttentionGroup:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from math import isclose
 
@@ -25,7 +25,7 @@ from lorasdk.data.prefix_tree import PrefixTree
 from lorasdk.forward.attention_plan import AttentionPlan
 
 BLOCK = 128
-"""Tokens of a block of the mask. Smaller trees are no work, and one block alone would be compiled as a case of its own."""
+"""Tokens of a block of the mask. Smaller trees are little work, and would be compiled as a case of their own."""
 HALF_PRECISION = {torch.bfloat16, torch.float16}
 """In float32 its products would leave the tensor cores unused."""
 HEAD_SIZES = range(16, 257)
@@ -87,7 +87,8 @@ def flex_tree_attention(
     usual = q.shape[-1] ** -0.5
     inputs = [x.transpose(0, 1)[None] for x in (q if isclose(scaling, usual) else q * (scaling / usual), k, v)]
     for x in inputs:
-        mark_static(x, (1, 3))
+        for heads_or_size in (1, 3):
+            mark_static(x, heads_or_size)
     output: torch.Tensor = _kernel()(*inputs, block_mask=_block_mask(plan, window), enable_gqa=True)
     return output[0].transpose(0, 1)
 
@@ -113,12 +114,10 @@ def tree_mask(
     tree: PrefixTree, device: torch.device, window: int | None
 ) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
     """FlexAttention's (batch, head, query, key) → whether the query sees the key."""
-    ends, positions = ([0] * tree.tokens for _ in range(2))
-    for segment, end in zip(tree.segments, _subtree_ends(tree), strict=True):
-        span = slice(segment.start, segment.start + len(segment.ids))
-        ends[span] = [end] * len(segment.ids)
-        positions[span] = range(segment.position, segment.position + len(segment.ids))
-    end, position = (torch.tensor(x, dtype=torch.int32, device=device) for x in (ends, positions))
+    each = zip(tree.segments, _subtree_ends(tree), strict=True)
+    ends = [below for segment, below in each for _ in segment.ids]
+    positions = [segment.position + i for segment in tree.segments for i in range(len(segment.ids))]
+    end, position = (torch.tensor(values, dtype=torch.int32, device=device) for values in (ends, positions))
     # A tensor also where nothing is hidden: one mask for all windows is one kernel to compile.
     forgotten = torch.full_like(position, -1) if window is None else position - window
 
@@ -148,10 +147,10 @@ def proof(shape: HeadShape) -> float:
             torch.randn(tree.tokens, n, shape.size, device=shape.device, generator=random).to(shape.dtype)
             for n in heads
         )
-        ours = _with_gradients(lambda *x: flex_tree_attention(*x, plan, scaling=shape.size**-0.5), qkv, grad)
+        ours = _with_gradients(partial(flex_tree_attention, plan=plan, scaling=shape.size**-0.5), qkv, grad)
         wide = [x.float() for x in qkv]
-        true = _with_gradients(lambda *x: _dense(*x, tree=tree, scaling=shape.size**-0.5), wide, grad.float())
-    return max(((one - other).norm() / other.norm()).item() for one, other in zip(ours, true, strict=True))
+        true = _with_gradients(partial(_dense, tree=tree, scaling=shape.size**-0.5), wide, grad.float())
+    return max(float((one - other).norm() / other.norm()) for one, other in zip(ours, true, strict=True))
 
 
 def _with_gradients(
@@ -167,4 +166,5 @@ def _dense(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, tree: PrefixTre
     mask = tree_mask(tree, q.device, None)(at, at, at[:, None], at)
     groups = q.shape[1] // k.shape[1]
     keys, values = (x.repeat_interleave(groups, dim=1).transpose(0, 1) for x in (k, v))
-    return scaled_dot_product_attention(q.transpose(0, 1), keys, values, attn_mask=mask, scale=scaling).transpose(0, 1)
+    output = scaled_dot_product_attention(q.transpose(0, 1), keys, values, attn_mask=mask, scale=scaling)
+    return output.transpose(0, 1)
