@@ -17,8 +17,9 @@ from lorasdk.forward.activation_memory import ActivationMemory
 from lorasdk.forward.attention_interface import attending
 from lorasdk.forward.attention_plan import AttentionPlan
 from lorasdk.forward.constant_states import ConstantStates
+from lorasdk.forward.cuda_cross_entropy import choose_head_loss
 from lorasdk.forward.fused_modules import Fused, fused_with
-from lorasdk.forward.linear_cross_entropy import linear_cross_entropy, linear_surprise
+from lorasdk.forward.linear_cross_entropy import linear_surprise
 from lorasdk.forward.passes import RowScore
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ class PackedPasses:
 
     def _loss(self, inputs: PackInputs) -> torch.Tensor:
         if self.plain_head:
-            return linear_cross_entropy(self.hidden(inputs), self._head(), inputs.labels, inputs.weights)
+            hidden = self.hidden(inputs)
+            loss = choose_head_loss(device=hidden.device, dtype=hidden.dtype)
+            return loss.nats(hidden, self._head(), inputs.labels, inputs.weights)
         return cross_entropy(self._logits(inputs), inputs.labels, reduction="none") @ inputs.weights
 
     @torch.no_grad()
