@@ -64,9 +64,17 @@ def _frozen(module: Any) -> Projection | None:
         return None
     if type(module) is torch.nn.Linear:
         return Projection(lambda: module.weight, module.bias, None)
-    if type(module) is Linear4bit:
+    if type(module) is Linear4bit and _computes_as_stored(module):
         return Projection(lambda: _dense(module), module.bias, None)
     return None
+
+
+def _computes_as_stored(module: Any) -> bool:
+    """Whether the layer multiplies in the dtype that its weights come back in, rather than casting around the product.
+
+    A layer that was not told a dtype takes that of its first input.
+    """
+    return module.compute_dtype in {None, module.weight.quant_state.dtype}
 
 
 def _dense(module: Any) -> torch.Tensor:
