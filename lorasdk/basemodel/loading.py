@@ -22,6 +22,7 @@ from lorasdk.basemodel.four_bit_cpu import settle_four_bit_layers
 from lorasdk.basemodel.load_report import require_complete
 from lorasdk.basemodel.model_files import require_loadable
 from lorasdk.basemodel.quiet import quiet
+from lorasdk.basemodel.typed_copy import mapped_share, typed_copy
 from lorasdk.contracts import LocatedModel
 from lorasdk.errors import ModelError, Problem, ResourceError
 from lorasdk.recipe.schema import BaseModelSection
@@ -88,7 +89,10 @@ def load_base_model(
         folder = model_folder(located, cache_dir=cache_dir)
         require_loadable(folder, trust_remote_code=trust_remote_code)
         fingerprint = weights_fingerprint(folder, cache_dir=cache_dir)
-        model = _load(folder, section, device, trust_remote_code)
+        typed = _in_type(folder, located, section, device)
+        model = _load(typed, section, device, trust_remote_code)
+        if device.kind == "cpu" and section.quantization == "none":
+            _let_go_of_files(model, typed, device)
     return LoadedBase(
         model=model,
         device=device,
@@ -99,6 +103,21 @@ def load_base_model(
         seconds=time.monotonic() - started,
         folder=folder,
     )
+
+
+def _in_type(folder: Path, located: LocatedModel, section: BaseModelSection, device: Device) -> Path:
+    """The weights in the type they are computed in, where the folder is a copy of ours and not the user's."""
+    # Quantisation starts from the exact values: rounded twice they would be others.
+    ours = located.format == "gguf" and section.quantization == "none"
+    return typed_copy(folder, device.torch_dtype) if ours else folder
+
+
+@torch.no_grad()
+def _let_go_of_files(model: PreTrainedModel, folder: Path, device: Device) -> None:
+    """Move weights out of mapped files most of which was only read to be converted: one tensor would hold it all."""
+    if 0 < mapped_share(folder, device.torch_dtype) < 1 / 2:
+        for parameter in model.parameters():
+            parameter.data = parameter.data.clone()
 
 
 def _load(folder: Path, section: BaseModelSection, device: Device, trust_remote_code: bool) -> PreTrainedModel:
