@@ -204,6 +204,9 @@ def _quietly_imported() -> Iterator[None]:
 
     with quiet():
         try:
+            from lorasdk.basemodel.bitsandbytes_import import import_bitsandbytes
+
+            import_bitsandbytes()
             yield
         finally:
             if before is None:
