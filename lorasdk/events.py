@@ -108,7 +108,7 @@ class StepFinished:
     tokens_per_second: float
     """Tokens of this step divided by its duration."""
     peak_memory_bytes: int
-    """Highest memory use so far: resident set of the process on a CPU, allocated memory on an accelerator."""
+    """Highest memory use seen after a forward pass: resident set of the process on a CPU, else allocated memory."""
     seconds_left: float
     """Estimated time to the last step."""
 

@@ -107,7 +107,7 @@ class TrainResult:
     seconds: float
     """Duration from the call to the saved adapter."""
     peak_memory_bytes: int
-    """Highest memory use: resident set of the process on a CPU, allocated memory on an accelerator."""
+    """Highest memory use seen after a forward pass: resident set of the process on a CPU, else allocated memory."""
 
     @property
     def trainable_share(self) -> float:

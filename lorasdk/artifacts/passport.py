@@ -79,7 +79,7 @@ class TrainingPart(_Part):
     seconds: float
     """Duration."""
     peak_memory_bytes: int
-    """Highest memory use."""
+    """Highest memory use after a forward pass."""
     trainable_parameters: int
     """Parameters trained."""
     total_parameters: int

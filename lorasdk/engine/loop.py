@@ -24,6 +24,7 @@ from lorasdk.engine.watch import MetricWatch
 from lorasdk.events import EvaluationFinished, Notice, RunStopped, StepFinished
 from lorasdk.forward.choosing import choose_passes
 from lorasdk.forward.constant_states import keep_constant_states
+from lorasdk.forward.kernel_notice import kernel_notice
 from lorasdk.forward.packed import PackedPasses
 from lorasdk.forward.passes import Passes
 from lorasdk.recipe.meaning import DEFAULT_EPOCHS
@@ -98,6 +99,8 @@ class _Loop:
         )
         if choice.why_padded:
             self.task.emit(Notice("training.padded", f"rows are padded, not packed: {choice.why_padded}"))
+        elif notice := kernel_notice(self.task.model):
+            self.task.emit(notice)
         return choice.passes
 
     def _keep_constant_states(self) -> Passes:

@@ -1,0 +1,1 @@
+"""lorasdk beside what a user would otherwise pick: same rows, base model, adapter and steps, in one interleaved run."""

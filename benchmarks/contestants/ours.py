@@ -1,0 +1,31 @@
+"""lorasdk through its public face, as a program of its own runs it."""
+
+from __future__ import annotations
+
+from benchmarks.job import Job, StepClock, installed
+from lorasdk import FineTuner
+from lorasdk.cli.own_process import keep_freed_memory
+
+job = Job.read()
+keep_freed_memory()
+clock = StepClock.of_optimizers()
+recipe = {
+    "name": "benchmark",
+    "output_dir": job.output,
+    "base_model": {"source": job.model, "dtype": job.dtype, "device": job.device},
+    "data": {"train": "rows.jsonl", "max_tokens": job.max_tokens},
+    "lora": {"rank": job.rank, "alpha": job.alpha, "targets": list(job.targets)},
+    "training": {
+        "max_steps": job.steps,
+        "batch_size": job.batch_size,
+        "learning_rate": job.learning_rate,
+        "schedule": "constant",
+        "warmup": 0,
+        "max_grad_norm": None,
+    },
+}
+rows = [{"instruction": row["prompt"], "output": row["answer"]} for row in job.examples()]
+with FineTuner.from_recipe(recipe, data={"train": rows}) as tuner:
+    result = tuner.train()
+versions = installed("lorasdk", "torch", "transformers", "peft")
+clock.report(rows_per_step=job.batch_size, adapter=str(result.adapter_dir), versions=versions).write()

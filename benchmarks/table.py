@@ -1,0 +1,92 @@
+"""Tables and a chart out of results; the page in the documentation holds them between marks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+from benchmarks.field import CONTESTANTS
+from benchmarks.measuring import Ratio, Run, ratio_to_ours
+from benchmarks.results import WorkloadResult
+
+HEAD = (
+    "| | rows/s | tokens/s | ours is faster by | peak memory | of ours | first step | held-out loss |\n"
+    "|---|---:|---:|---:|---:|---:|---:|---:|\n"
+)
+GIGA = 1e9
+
+
+def fill(page: str, results: Sequence[WorkloadResult]) -> str:
+    """The page with the table of each result between its marks."""
+    for result in results:
+        marks = re.compile(rf"(<!-- table: {re.escape(result.name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+        rows = table(result)
+        page = marks.sub(lambda match, rows=rows: f"{match[1]}{rows}{match[2]}", page)
+    return page
+
+
+def table(result: WorkloadResult) -> str:
+    """One line per contestant, ours first, then the fastest first."""
+    took_part = [name for name in CONTESTANTS if result.of(name)]
+    ordered = sorted(took_part, key=lambda name: (name != "ours", -_median(result, name, lambda r: r.rows_per_second)))
+    lines = [_line(result, name) for name in ordered]
+    lines += [f"| {CONTESTANTS[name].title} | skipped | | | | | | |" for name in CONTESTANTS if result.failure(name)]
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def _line(result: WorkloadResult, name: str) -> str:
+    speed = _median(result, name, lambda run: run.rows_per_second)
+    memory = _median(result, name, _memory)
+    first = _median(result, name, lambda run: run.report.seconds_to_first_step if run.report else 0.0)
+    ours = name == "ours"
+    faster = "1" if ours else _spread(ratio_to_ours(result.runs, name, _seconds_per_row))
+    more = "1" if ours else _spread(ratio_to_ours(result.runs, name, _memory))
+    loss = f"{result.losses[name]:.3f}" if name in result.losses else "–"
+    title = f"**{CONTESTANTS[name].title}**" if ours else CONTESTANTS[name].title
+    numbers = f"{speed:.1f} | {speed * result.tokens_per_row:,.0f} | {faster} | {memory / GIGA:.1f} GB | {more}"
+    return f"| {title} | {numbers} | {first:.0f} s | {loss} |"
+
+
+def _median(result: WorkloadResult, name: str, number: Callable[[Run], float]) -> float:
+    return median(number(run) for run in result.of(name))
+
+
+def _memory(run: Run) -> float:
+    return float(run.report.peak_resident_bytes) if run.report else 0.0
+
+
+def _seconds_per_row(run: Run) -> float:
+    return 1 / run.rows_per_second
+
+
+def _spread(ratio: Ratio) -> str:
+    return f"{ratio.median:.1f}× ({ratio.low:.1f}–{ratio.high:.1f})"
+
+
+def draw(results: Sequence[WorkloadResult], path: Path) -> None:
+    """Bars: how many times as many rows a second, ours = 1."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "lorasdk"
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, len(results), figsize=(4.2 * len(results), 3.2), layout="constrained")
+    for axis, result in zip(axes if len(results) > 1 else [axes], results, strict=True):
+        names = [name for name in CONTESTANTS if result.of(name)]
+        ratios = [
+            1.0 if n == "ours" else ratio_to_ours(result.runs, n, lambda r: r.rows_per_second).median for n in names
+        ]
+        axis.barh(
+            [CONTESTANTS[n].title for n in names],
+            ratios,
+            color=["#3f51b5" if n == "ours" else "#9e9e9e" for n in names],
+        )
+        axis.invert_yaxis()
+        axis.set_title(result.title, fontsize=9)
+        axis.set_xlabel("rows a second, lorasdk = 1", fontsize=8)
+        axis.tick_params(labelsize=7)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
