@@ -32,6 +32,7 @@ CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
         Contestant("ours", "lorasdk", "ours.py"),
+        Contestant("ours-padded", "lorasdk without packs", "ours.py", "padded"),
         Contestant("tutorial", "the tutorial's script (Trainer, fp32)", "trainer.py", "tutorial", "trainer", TRAINER),
         Contestant("trainer-bf16", "Trainer + PEFT in bf16", "trainer.py", "bf16", "trainer", TRAINER),
         Contestant(

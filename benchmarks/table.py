@@ -33,7 +33,8 @@ def table(result: WorkloadResult) -> str:
     ordered = sorted(took_part, key=lambda name: (name != "ours", -_median(result, name, lambda r: r.rows_per_second)))
     lines = [_line(result, name) for name in ordered]
     lines += [f"| {CONTESTANTS[name].title} | skipped | | | | | | |" for name in CONTESTANTS if result.failure(name)]
-    return HEAD + "\n".join(lines) + "\n"
+    rounds = len(result.of("ours"))
+    return f"Medians of {rounds} rounds.\n\n" + HEAD + "\n".join(lines) + "\n"
 
 
 def _line(result: WorkloadResult, name: str) -> str:

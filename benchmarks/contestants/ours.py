@@ -1,13 +1,24 @@
-"""lorasdk through its public face, as a program of its own runs it."""
+"""lorasdk through its public face, as a program of its own runs it.
+
+`padded` in argv[2]: the same training on padded rows through the model's own forward, as for models that cannot be
+packed: what the packs and the fast forwards are proved against.
+"""
 
 from __future__ import annotations
+
+import sys
 
 from benchmarks.job import Job, StepClock, installed
 from lorasdk import FineTuner
 from lorasdk.cli.own_process import keep_freed_memory
+from lorasdk.engine import loop
+from lorasdk.forward.choosing import Choice
+from lorasdk.forward.padded import PaddedPasses
 
 job = Job.read()
 keep_freed_memory()
+if sys.argv[2:] == ["padded"]:
+    loop.choose_passes = lambda model, **_limits: Choice(PaddedPasses(model, 2**20), "asked for")
 clock = StepClock.of_optimizers()
 recipe = {
     "name": "benchmark",

@@ -49,9 +49,9 @@ def test_ratios_are_taken_within_rounds():
 def test_the_table_puts_ours_first_and_says_who_was_skipped():
     result = WorkloadResult("w", "title", 100.0, [*RUNS, Run("litgpt", 0, None, "no wheel")], {"ours": 1.25})
     lines = table(result).splitlines()
-    assert lines[2].startswith("| **lorasdk** | 6.0 | 600 | 1 | 1.0 GB | 1 | 3 s | 1.250 |")
-    assert "3.5× (3.0–4.0)" in lines[3]
-    assert lines[4] == "| litgpt, bf16 | skipped | | | | | | |"
+    assert lines[4].startswith("| **lorasdk** | 6.0 | 600 | 1 | 1.0 GB | 1 | 3 s | 1.250 |")
+    assert "3.5× (3.0–4.0)" in lines[5]
+    assert lines[6] == "| litgpt, bf16 | skipped | | | | | | |"
 
 
 def test_results_are_read_as_they_were_written_and_fill_their_place_in_the_page(tmp_path: Path):
