@@ -62,7 +62,9 @@ def project(
     p = updates[0].dropout if updates and training else 0.0
     parameters = [parameter for update in updates for parameter in (update.a, update.b)]
     dropped = dropped_places(x.numel(), p, x.device) if p else None
-    outputs: tuple[torch.Tensor, ...] = _Project.apply(x, tuple(projections), dropped, 1 / (1 - p), lease, *parameters)
+    # On A, the smallest matrix: then B, its gradient and everything between need no factor of their own.
+    factors = [update.scaling / (1 - p) for update in updates]
+    outputs: tuple[torch.Tensor, ...] = _Project.apply(x, tuple(projections), dropped, factors, lease, *parameters)
     return outputs
 
 
@@ -83,11 +85,11 @@ class _Project(torch.autograd.Function):
         x: torch.Tensor,
         projections: tuple[Projection, ...],
         dropped: torch.Tensor | None,
-        gain: float,
+        factors: list[float],
         lease: Lease | None,
         *parameters: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        a = [(p * gain).to(x.dtype) for p in parameters[::2]]
+        a = [(p * factor).to(x.dtype) for p, factor in zip(parameters[::2], factors, strict=True)]
         b = [p.to(x.dtype) for p in parameters[1::2]]
         joined = torch.cat(a) if a else None
         inner = None if joined is None else linear(_without(x, dropped), joined)
@@ -100,10 +102,10 @@ class _Project(torch.autograd.Function):
                 output += projection.bias
             if projection.update is not None:
                 part, up = next(parts)
-                output.addmm_(part, up.T, alpha=projection.update.scaling)
+                output.addmm_(part, up.T)
             outputs.append(output)
         ctx.save_for_backward(x if a else None, joined, inner, dropped, *b)
-        ctx.projections, ctx.gain, ctx.ranks = projections, gain, [len(p) for p in a]
+        ctx.projections, ctx.factors, ctx.ranks = projections, factors, [len(p) for p in a]
         return tuple(outputs)
 
     @staticmethod
@@ -113,13 +115,12 @@ class _Project(torch.autograd.Function):
         dx = _frozen_part(ctx.projections, grads) if wants_dx else None
         if joined is None:
             return dx, None, None, None, None
-        adapted = [(p.update, g) for p, g in zip(ctx.projections, grads, strict=True) if p.update is not None]
-        dinner = torch.cat([(grad @ up).mul_(u.scaling) for (u, grad), up in zip(adapted, b, strict=True)], dim=1)
-        da = (dinner.T @ _without(x, dropped)).to(torch.float32).mul_(ctx.gain).split(ctx.ranks)
+        adapted = [grad for p, grad in zip(ctx.projections, grads, strict=True) if p.update is not None]
+        dinner = torch.cat([grad @ up for grad, up in zip(adapted, b, strict=True)], dim=1)
+        da = (dinner.T @ _without(x, dropped)).to(torch.float32).split(ctx.ranks)
+        da = [part.mul_(factor) for part, factor in zip(da, ctx.factors, strict=True)]
         inners = inner.split(ctx.ranks, dim=1)
-        db = [
-            (grad.T @ part).to(torch.float32).mul_(u.scaling) for (u, grad), part in zip(adapted, inners, strict=True)
-        ]
+        db = [(grad.T @ part).to(torch.float32) for grad, part in zip(adapted, inners, strict=True)]
         if dx is not None:
             _add_update_part(dx, dinner, joined, dropped)
         parameters = (gradient for pair in zip(da, db, strict=True) for gradient in pair)
