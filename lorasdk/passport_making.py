@@ -50,10 +50,10 @@ def describe_split(examples: Examples, split: PreparedSplit) -> SplitPart:
     """Hash and counts of one split."""
     return SplitPart(
         sha256=examples.sha256,
-        rows=len(split.rows),
-        skipped=examples.skipped + len(examples.items) - len(split.rows),
-        tokens=sum(len(row.ids) for row in split.rows),
-        supervised_tokens=sum(row.supervised_tokens for row in split.rows),
+        rows=split.counts.rows,
+        skipped=split.counts.skipped,
+        tokens=split.counts.tokens,
+        supervised_tokens=split.counts.supervised_tokens,
     )
 
 

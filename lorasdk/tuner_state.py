@@ -171,7 +171,7 @@ class TunerState:
         passport = self.passport()
         if passport is not None and "test" in passport.data and "test" not in self.handed_over:
             check_unchanged("test", expected=passport.data["test"].sha256, actual=splits["test"].sha256)
-        return splits["test"].items[: self.resolved.recipe.evaluation.max_rows]
+        return tuple(splits["test"].items[: self.resolved.recipe.evaluation.max_rows])
 
     def passport(self) -> Passport | None:
         """The adapter's passport, if there is an adapter."""

@@ -18,8 +18,9 @@ from lorasdk.basemodel.tokenizer import load_tokenizer
 from lorasdk.contracts import LocatedModel, Message
 from lorasdk.data.encoding import Encoder
 from lorasdk.data.examples import Examples
-from lorasdk.data.prepare import PreparedSplit, prepare_split
+from lorasdk.data.prepare import PreparedSplit, Remembered, prepare_split
 from lorasdk.data.template import choose_template
+from lorasdk.data.token_cache import TokenCache
 from lorasdk.errors import AdapterError, Problem
 from lorasdk.events import BaseModelLoaded, Emit, Notice
 from lorasdk.inference.predictor import Predictor
@@ -60,10 +61,18 @@ class Workbench:
         return cls(resolved, trust_remote_code, Encoder.of(tokenizer, template), located)
 
     def prepare(self, splits: Mapping[str, Examples], emit: Emit) -> dict[str, PreparedSplit]:
-        """Encode and prove every split."""
-        section = self.resolved.recipe.data
+        """Encode and prove every split, or recall from the user's cache what that gave."""
+        cache = TokenCache.of_user()
         return {
-            name: prepare_split(name, examples.items, self.encoder, section, skipped=examples.skipped, emit=emit)
+            name: prepare_split(
+                name,
+                examples.items,
+                self.encoder,
+                self.resolved.recipe.data,
+                skipped=examples.skipped,
+                emit=emit,
+                remembered=Remembered(cache, examples.identity),
+            )
             for name, examples in splits.items()
         }
 

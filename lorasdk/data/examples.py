@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from reprlib import repr as short_repr
 
 from lorasdk.contracts import Example, Row
 from lorasdk.data.bad_rows import BadRows
 from lorasdk.data.canonical import canonical_json
+from lorasdk.data.example_store import ExampleStore
 from lorasdk.data.fault import ConversationFaultError
 from lorasdk.data.formats import Format, absent_columns, choose_format, pick_columns
 from lorasdk.errors import DataError, LorasdkError, Problem
@@ -21,14 +22,32 @@ from lorasdk.recipe.schema import DataSource
 class Examples:
     """Examples of one source."""
 
-    items: tuple[Example, ...]
-    """At least one."""
+    items: Sequence[Example]
+    """At least one; many are on disk, and each is read when it is asked for."""
     skipped: int
     """Rows left out."""
     format: str
     """How the rows were read."""
     sha256: str
     """Hash of the examples in order: what they say, not how the source spelt it."""
+    identity: str
+    """Hash of `sha256` and the examples' row numbers."""
+
+    @classmethod
+    def of(cls, items: Iterable[Example], *, skipped: int, store: Sequence[Example] | None = None) -> Examples:
+        """Hash examples as they pass, and put them into a store unless they are in one already."""
+        digest, numbers = hashlib.sha256(), hashlib.sha256()
+        kept = ExampleStore() if store is None else None
+        for example in items:
+            digest.update(canonical_json(example.messages, example.text, example.tools) + b"\n")
+            numbers.update(b"%d\n" % example.row)
+            if kept is not None:
+                kept.append(example)
+        all_of_them: Sequence[Example] = kept if kept is not None else store or ()
+        form = "text" if all_of_them and all_of_them[0].text is not None else "conversation"
+        sha256 = digest.hexdigest()
+        identity = hashlib.sha256(f"{sha256} {numbers.hexdigest()}".encode()).hexdigest()
+        return cls(all_of_them, skipped, form, sha256, identity)
 
 
 def read_examples(rows: Iterable[Row], *, source: DataSource, origin: str, bad: BadRows) -> Examples:
@@ -43,9 +62,9 @@ def read_examples(rows: Iterable[Row], *, source: DataSource, origin: str, bad: 
     Raises:
         DataError: nothing can be used, or rows are faulty and the policy is ``error``.
     """
-    items = tuple(_examples(_mappings(rows, source.max_rows, origin, bad), source, origin, bad))
+    read = Examples.of(_examples(_mappings(rows, source.max_rows, origin, bad), source, origin, bad), skipped=0)
     bad.settle()
-    if not items:
+    if not read.items:
         raise DataError(
             Problem(
                 code="data.no-rows",
@@ -54,17 +73,7 @@ def read_examples(rows: Iterable[Row], *, source: DataSource, origin: str, bad: 
                 fix="put rows into the source, or look at why they are skipped",
             )
         )
-    form = "text" if items[0].text is not None else "conversation"
-    return Examples(items, len(bad.problems), form, hash_examples(items))
-
-
-def hash_examples(items: Iterable[Example]) -> str:
-    """SHA-256 over the canonical JSON of what each example says, in order."""
-    digest = hashlib.sha256()
-    for example in items:
-        digest.update(canonical_json(example.messages, example.text, example.tools))
-        digest.update(b"\n")
-    return digest.hexdigest()
+    return replace(read, skipped=len(bad.problems))
 
 
 def _examples(rows: Iterable[tuple[int, Row]], source: DataSource, origin: str, bad: BadRows) -> Iterator[Example]:

@@ -1,4 +1,4 @@
-"""Makes a split ready to train on: encodes its examples, applies the length policy, proves the masks."""
+"""Makes a split ready to train on: encodes its examples and proves the masks, or recalls what that gave before."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from lorasdk.contracts import Example
 from lorasdk.data.encoding import Encoder, TokenRow
-from lorasdk.data.proof import LISTED_ROWS, prove_masks
-from lorasdk.errors import DataError, LorasdkError, Problem
+from lorasdk.data.example_store import Selection
+from lorasdk.data.split_encoding import SplitEncoding
+from lorasdk.data.token_cache import TokenCache, rows_key
+from lorasdk.data.token_store import TokenStore, temporary_store
+from lorasdk.errors import DataError, Problem
 from lorasdk.events import DataPrepared, Emit, Notice
 from lorasdk.recipe.schema import DataSection
 
@@ -19,16 +22,35 @@ class PreparedSplit:
 
     split: str
     """``train``, ``validation`` or ``test``."""
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     """One per row, in the same order."""
-    rows: tuple[TokenRow, ...]
-    """What the model sees."""
+    rows: Sequence[TokenRow]
+    """What the model sees; each is read when it is asked for."""
+    counts: DataPrepared
+    """Rows and tokens, as announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """Where encoded rows are kept, and the name of what they are made from."""
+
+    cache: TokenCache
+    """Of this user."""
+    identity: str
+    """Digest of the examples and their row numbers."""
 
 
 def prepare_split(
-    split: str, examples: Sequence[Example], encoder: Encoder, section: DataSection, *, skipped: int, emit: Emit
+    split: str,
+    examples: Sequence[Example],
+    encoder: Encoder,
+    section: DataSection,
+    *,
+    skipped: int,
+    emit: Emit,
+    remembered: Remembered | None = None,
 ) -> PreparedSplit:
-    """Encode and prove one split.
+    """Encode and prove one split, unless that was done before.
 
     Args:
         split: its name.
@@ -37,96 +59,58 @@ def prepare_split(
         section: the recipe's policies: ``max_tokens``, ``too_long``, ``train_on``.
         skipped: rows left out before, for the announcement.
         emit: hears `Notice`s and `DataPrepared`.
+        remembered: a cache to ask first and to keep the rows in; without one they are encoded.
 
     Raises:
         DataError: rows cannot be encoded, are too long, or fail a proof; all of them are listed.
     """
-    rows = _encode_all(split, examples, encoder, section)
-    long = frozenset(row.row for row in rows if len(row.ids) > section.max_tokens)
-    if long:
-        rows = _apply_length_policy(split, rows, long, section, emit)
-    kept = {row.row for row in rows}
-    used = tuple(example for example in examples if example.row in kept)
-    if not rows:
-        raise DataError(_nothing_left(split, len(examples), section))
-    prove_masks(encoder, used, rows, truncated=long, train_on=section.train_on, origin=split)
-    _count_control_tokens(split, used, encoder, emit)
-    emit(
-        DataPrepared(
-            split=split,
-            rows=len(rows),
-            skipped=skipped + len(examples) - len(rows),
-            tokens=sum(len(row.ids) for row in rows),
-            supervised_tokens=sum(row.supervised_tokens for row in rows),
-            longest=max(len(row.ids) for row in rows),
-        )
+    if remembered is None:
+        rows = _encoded(split, examples, encoder, section)
+    else:
+        rows = _recalled(split, examples, encoder, section, emit=emit, remembered=remembered)
+    for code, message in rows.facts["notices"]:
+        emit(Notice(code, message))
+    counts = DataPrepared(
+        split=split,
+        rows=len(rows),
+        skipped=skipped + len(examples) - len(rows),
+        tokens=rows.facts["tokens"],
+        supervised_tokens=rows.facts["supervised_tokens"],
+        longest=rows.facts["longest"],
     )
-    return PreparedSplit(split, used, tuple(rows))
+    emit(counts)
+    return PreparedSplit(split, _used(examples, rows), rows, counts)
 
 
-def _encode_all(split: str, examples: Sequence[Example], encoder: Encoder, section: DataSection) -> list[TokenRow]:
-    rows: list[TokenRow] = []
-    problems: list[Problem] = []
-    for example in examples:
-        try:
-            rows.append(encoder.encode_example(example, train_on=section.train_on, origin=split))
-        except LorasdkError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise DataError(*problems)
-    return rows
+def _encoded(split: str, examples: Sequence[Example], encoder: Encoder, section: DataSection) -> TokenStore:
+    encoding = SplitEncoding(split, encoder, section)
+    facts = encoding.run(examples)
+    return temporary_store(lambda file: encoding.rows.write(file, facts))
 
 
-def _apply_length_policy(
-    split: str, rows: list[TokenRow], long: frozenset[int], section: DataSection, emit: Emit
-) -> list[TokenRow]:
-    longest = max(len(row.ids) for row in rows)
-    listed = ", ".join(map(str, sorted(long)[:LISTED_ROWS])) + (", …" if len(long) > LISTED_ROWS else "")
-    message = (
-        f"{len(long)} row(s) of {split} are longer than data.max_tokens = {section.max_tokens}; longest: {longest}"
-    )
-    if section.too_long == "error":
-        raise DataError(
-            Problem(
-                code="data.too-long",
-                message=message,
-                place=f"{split} row {min(long)}",
-                field="data.max_tokens",
-                found=f"rows {listed}",
-                allowed=f"rows of at most {section.max_tokens} tokens",
-                fix=f"raise data.max_tokens to {longest}, or set data.too_long to drop or truncate",
-            )
-        )
-    if section.too_long == "drop":
-        emit(Notice("data.dropped-too-long", f"{message}; dropped rows {listed}"))
-        return [row for row in rows if row.row not in long]
-    emit(Notice("data.truncated", f"{message}; truncated rows {listed}"))
-    return [_truncate(row, section.max_tokens) for row in rows]
+def _recalled(
+    split: str,
+    examples: Sequence[Example],
+    encoder: Encoder,
+    section: DataSection,
+    *,
+    emit: Emit,
+    remembered: Remembered,
+) -> TokenStore:
+    key = rows_key(remembered.identity, split=split, encoder=encoder, section=section)
+    known = remembered.cache.recall(key, emit)
+    if known is not None:
+        return known
+    encoding = SplitEncoding(split, encoder, section)
+    facts = encoding.run(examples)
+    return remembered.cache.keep(key, encoding.rows, facts, emit)
 
 
-def _truncate(row: TokenRow, length: int) -> TokenRow:
-    spans = tuple((start, min(end, length)) for start, end in row.spans if start < length)
-    return TokenRow(row.row, row.ids[:length], spans)
-
-
-def _nothing_left(split: str, rows: int, section: DataSection) -> Problem:
-    return Problem(
-        code="data.nothing-left",
-        message=f"all {rows} row(s) of {split} are longer than data.max_tokens = {section.max_tokens}",
-        field="data.max_tokens",
-        fix="raise data.max_tokens",
-    )
-
-
-def _count_control_tokens(split: str, examples: Sequence[Example], encoder: Encoder, emit: Emit) -> None:
-    texts = (text for e in examples for text in ([e.text] if e.text else [m.content for m in e.messages]))
-    count = sum(len(encoder.renderer.shield.structural.findall(text)) for text in texts)
-    if count:
-        emit(
-            Notice(
-                "data.control-tokens", f"{count} control token(s) inside the text of {split} rows are encoded as text"
-            )
-        )
+def _used(examples: Sequence[Example], rows: TokenStore) -> Sequence[Example]:
+    if len(rows) == len(examples):
+        return examples
+    kept = set(rows.arrays["numbers"].tolist())
+    return Selection(examples, [place for place, example in enumerate(examples) if example.row in kept])
 
 
 def check_unchanged(split: str, *, expected: str, actual: str) -> None:

@@ -57,14 +57,35 @@ def prove_masks(
     Raises:
         DataError: one problem per failed claim, each listing the first rows it fails for.
     """
-    subjects = [
-        _Subject(encoder, example, row, row.row in truncated, train_on)
-        for example, row in zip(examples, rows, strict=True)
-    ]
-    failed = {check: [s.row.row for s in subjects if not check.holds(s)] for check in _CHECKS}
-    problems = [_problem(check, numbers, origin) for check, numbers in failed.items() if numbers]
-    if problems:
-        raise DataError(*problems)
+    proof = MaskProof(encoder, train_on=train_on, origin=origin)
+    for example, row in zip(examples, rows, strict=True):
+        proof.check(example, row, truncated=row.row in truncated)
+    proof.settle()
+
+
+class MaskProof:
+    """Checks rows one by one and remembers only those that fail."""
+
+    def __init__(self, encoder: Encoder, *, train_on: str, origin: str) -> None:
+        self._encoder, self._train_on, self._origin = encoder, train_on, origin
+        self._failed: dict[_Check, list[int]] = {check: [] for check in _CHECKS}
+
+    def check(self, example: Example, row: TokenRow, *, truncated: bool) -> None:
+        """Check one row against all claims."""
+        subject = _Subject(self._encoder, example, row, truncated, self._train_on)
+        for check, numbers in self._failed.items():
+            if not check.holds(subject):
+                numbers.append(row.row)
+
+    def settle(self) -> None:
+        """Raise what failed.
+
+        Raises:
+            DataError: one problem per failed claim, each listing the first rows it fails for.
+        """
+        problems = [_problem(check, numbers, self._origin) for check, numbers in self._failed.items() if numbers]
+        if problems:
+            raise DataError(*problems)
 
 
 def _problem(check: _Check, failed: list[int], origin: str) -> Problem:

@@ -11,7 +11,8 @@ from typing import Any
 from lorasdk.contracts import DataLoader, LoadContext, Row
 from lorasdk.data.bad_rows import BadRows
 from lorasdk.data.duplicates import duplicate_notices
-from lorasdk.data.examples import Examples, hash_examples, read_examples
+from lorasdk.data.example_store import Selection
+from lorasdk.data.examples import Examples, read_examples
 from lorasdk.data.splits import hold_out
 from lorasdk.errors import DataError, Problem
 from lorasdk.events import Emit, Notice
@@ -105,8 +106,6 @@ def _opened(bound: BoundSource, bad: BadRows) -> Iterator[Row]:
 
 def _held_out(train: Examples, shares: Mapping[str, Split], seed: int) -> dict[str, Examples]:
     indices = hold_out(len(train.items), shares, seed=seed)
-    parts = {name: tuple(train.items[i] for i in chosen) for name, chosen in indices.items()}
+    parts = {name: Selection(train.items, chosen) for name, chosen in indices.items()}
     skipped = {"train": train.skipped}
-    return {
-        name: Examples(items, skipped.get(name, 0), train.format, hash_examples(items)) for name, items in parts.items()
-    }
+    return {name: Examples.of(part, skipped=skipped.get(name, 0), store=part) for name, part in parts.items()}
