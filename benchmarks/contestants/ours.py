@@ -18,7 +18,7 @@ from lorasdk.forward.padded import PaddedPasses
 job = Job.read()
 keep_freed_memory()
 if sys.argv[2:] == ["padded"]:
-    loop.choose_passes = lambda model, **_limits: Choice(PaddedPasses(model, 2**20), "asked for")
+    loop.choose_passes = lambda model, **_limits: Choice(PaddedPasses(model, 4096), "asked for")
 clock = StepClock.of_optimizers()
 recipe = {
     "name": "benchmark",

@@ -1,7 +1,7 @@
 """transformers.Trainer with PEFT: as tutorials publish it, made to work, or at its best on the same rows.
 
 `tutorial` in argv[2]: float32, four rows a forward pass and gradients accumulated to the batch, loss on the whole text,
-the prompt included. `bf16`: bfloat16, the whole batch in one pass, loss on the answer alone. Both pad to the longest
+the prompt included. `bf16`: bfloat16, as many rows a pass as memory allows, loss on the answer. Both pad to the longest
 row of a pass; tutorials that pad every row to a fixed length are slower still.
 """
 
@@ -50,11 +50,13 @@ class InOrder(Trainer):
         return torch.utils.data.SequentialSampler(self.train_dataset)
 
 
+# As many rows a pass as fit into 16 GB: logits of every position are held in float32, several times.
+micro = min(job.batch_size, 4 if published else max(4, 8192 // job.max_tokens))
 clock = StepClock.of_optimizers()
 arguments = TrainingArguments(
     output_dir=job.output,
-    per_device_train_batch_size=min(4, job.batch_size) if published else job.batch_size,
-    gradient_accumulation_steps=max(1, job.batch_size // 4) if published else 1,
+    per_device_train_batch_size=micro,
+    gradient_accumulation_steps=job.batch_size // micro,
     max_steps=job.steps,
     learning_rate=job.learning_rate,
     lr_scheduler_type="constant",

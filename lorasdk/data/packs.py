@@ -8,8 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from lorasdk.data.encoding import TokenRow
-from lorasdk.data.prefix_tree import WORTH_SHARING, PrefixTree
+from lorasdk.data.prefix_tree import PrefixTree
+
+LIMITS_TRIED = 16
+"""Limits between equal packs and full ones."""
 
 
 def pack(rows: Sequence[TokenRow], *, max_tokens: int, max_rows: int | None = None) -> list[list[TokenRow]]:
@@ -24,13 +29,17 @@ def pack(rows: Sequence[TokenRow], *, max_tokens: int, max_rows: int | None = No
     wanted = max(math.ceil(tree.tokens / max_tokens), math.ceil(len(rows) / (max_rows or len(rows))))
     if wanted == 1:
         return [list(rows)]
-    even_tokens = min(max_tokens, math.ceil(tree.tokens / wanted))
-    even_rows = math.ceil(len(rows) / wanted)
-    packs = _fill(tree, limit=even_tokens + WORTH_SHARING, max_tokens=max_tokens, max_rows=max_rows and even_rows)
+    even_rows = max_rows and math.ceil(len(rows) / wanted)
+    limits = np.linspace(math.ceil(tree.tokens / wanted), max_tokens, LIMITS_TRIED).astype(int)
+    tried = (list(_fill(tree, max_tokens=int(limit), max_rows=even_rows)) for limit in limits)
+    # The lowest limit that needs no further pack makes them most alike; the last one is the most that is allowed.
+    packs = next((packs for packs in tried if len(packs) == wanted), None)
+    if packs is None:
+        packs = list(_fill(tree, max_tokens=max_tokens, max_rows=even_rows))
     return [[rows[number] for number in numbers] for numbers in packs]
 
 
-def _fill(tree: PrefixTree, *, limit: int, max_tokens: int, max_rows: int | None) -> Iterator[list[int]]:
+def _fill(tree: PrefixTree, *, max_tokens: int, max_rows: int | None) -> Iterator[list[int]]:
     """Take rows in the tree's order until a pack is full; segments that a pack has already cost nothing more."""
     numbers: list[int] = []
     held: set[int] = set()
@@ -38,7 +47,7 @@ def _fill(tree: PrefixTree, *, limit: int, max_tokens: int, max_rows: int | None
     for number in sorted(range(len(tree.row_ends)), key=lambda i: tree.row_ends[i]):
         path = tree.path(number)
         more = sum(len(tree.segments[s].ids) for s in path if s not in held)
-        if numbers and (tokens + more > min(limit, max_tokens) or len(numbers) == max_rows):
+        if numbers and (tokens + more > max_tokens or len(numbers) == max_rows):
             yield numbers
             numbers, held, tokens = [], set(), 0
             more = sum(len(tree.segments[s].ids) for s in path)
