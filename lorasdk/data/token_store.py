@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import weakref
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, overload
@@ -89,12 +89,9 @@ class RowWriter:
         del self._waiting[name][:]
 
     def _digest(self) -> str:
-        digest = hashlib.sha256()
         for spool in self._spools.values():
             spool.seek(0)
-            while chunk := spool.read(1 << 20):
-                digest.update(chunk)
-        return digest.hexdigest()
+        return _digest(self._spools.values())
 
 
 @dataclass(frozen=True)
@@ -120,9 +117,11 @@ class TokenStore(Sequence[TokenRow]):
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             header = json.loads(file.read(min(length, 1 << 20)))
             metadata = header["__metadata__"]
-            data: np.ndarray = np.memmap(file, dtype=np.uint8, mode="r", offset=_LENGTH_BYTES + length)
-            if hashlib.sha256(data.data).hexdigest() != metadata["sha256"]:
+            file.seek(_LENGTH_BYTES + length)
+            # Read, not mapped: a mapping that was read through once stays resident as a whole.
+            if _digest([file]) != metadata["sha256"]:
                 raise ValueError("its content is not what was written")
+            data: np.ndarray = np.memmap(file, dtype=np.uint8, mode="r", offset=_LENGTH_BYTES + length)
             arrays = {name: _view(data, header[name], code) for name, code in _ARRAYS.items()}
             return cls(arrays, json.loads(metadata["facts"]))
         except (OSError, LookupError, TypeError, OverflowError) as error:
@@ -152,6 +151,15 @@ class TokenStore(Sequence[TokenRow]):
         start, end = self.arrays[starts][index : index + 2]
         numbers: list[int] = self.arrays[name][start:end].tolist()
         return numbers
+
+
+def _digest(files: Iterable[IO[bytes]]) -> str:
+    """SHA-256 of what follows in files that are open."""
+    digest = hashlib.sha256()
+    for file in files:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _view(data: np.ndarray, entry: Mapping[str, Any], code: str) -> np.ndarray:
