@@ -18,6 +18,7 @@ except (ImportError, OSError):
     silent.__spec__ = ModuleSpec("torchaudio", None)
     sys.modules["torchaudio"] = silent
 from llamafactory.train.tuner import run_exp
+from transformers import AutoTokenizer
 
 job = Job.read()
 PACK = max(1024, job.max_tokens)
@@ -26,8 +27,10 @@ data.mkdir(parents=True, exist_ok=True)
 rows = [{"instruction": row["prompt"], "input": "", "output": row["answer"]} for row in job.examples()]
 (data / "rows.json").write_text(json.dumps(rows), "utf-8")
 (data / "dataset_info.json").write_text(json.dumps({"rows": {"file_name": "rows.json"}}), "utf-8")
-tokens = sum(len(row["instruction"]) + len(row["output"]) for row in rows) / 4
-accumulate = max(1, round(tokens / job.steps / PACK))
+tokenizer = AutoTokenizer.from_pretrained(job.model)
+turns = [[{"role": "user", "content": r["instruction"]}, {"role": "assistant", "content": r["output"]}] for r in rows]
+tokens = sum(len(tokenizer(tokenizer.apply_chat_template(both, tokenize=False))["input_ids"]) for both in turns)
+accumulate = max(1, round(tokens / PACK / job.steps))
 clock = StepClock.of_optimizers()
 run_exp(
     {
