@@ -34,7 +34,8 @@ def table(result: WorkloadResult) -> str:
     lines = [_line(result, name) for name in ordered]
     lines += [f"| {CONTESTANTS[name].title} | skipped | | | | | | |" for name in CONTESTANTS if result.failure(name)]
     rounds = len(result.of("ours"))
-    return f"Medians of {rounds} rounds.\n\n" + HEAD + "\n".join(lines) + "\n"
+    said = f"Medians of {rounds} rounds." if rounds > 1 else "One round, so without a spread."
+    return f"{said}\n\n" + HEAD + "\n".join(lines) + "\n"
 
 
 def _line(result: WorkloadResult, name: str) -> str:
