@@ -14,7 +14,7 @@ from itertools import chain
 from lorasdk.data.encoding import TokenRow
 
 WORTH_SHARING = 32
-"""Tokens that a shared segment must save before it is cut out: a further segment costs about as much as these."""
+"""Tokens that a shared segment must save before it is cut out, since a further segment has a cost of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class _Rotate(torch.autograd.Function):
         sin: torch.Tensor,
     ) -> torch.Tensor:
         ctx.save_for_backward(cos, sin)
-        # A product with the permutation is exact, and several times faster than moving the halves about.
+        # A product with the permutation is exact, and needs no copies of halves.
         turned = x @ _quarter_turn(x)
         return (x * cos[:, None]).addcmul_(turned, sin[:, None])
 

@@ -1,8 +1,7 @@
 """Softmax attention over a prefix tree: softmax(s·Q·Kᵀ)·V, where a token sees its chain and its own past.
 
 Batched matrix products per group of the plan, keys shared by grouped-query heads and by all pieces that continue the
-same chain. On a CPU this is several times faster in the backward pass than the fused kernel, which is made for long
-sequences. On CUDA, FlexAttention does the same where it can.
+same chain: torch's fused CPU kernel is made for few long sequences, packs are many short ones.
 """
 
 from __future__ import annotations

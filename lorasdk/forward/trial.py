@@ -27,7 +27,7 @@ BRANCHES = ((0, 1, 2), (0, 1, 3, 4), (0, 1, 3, 5, 6))
 TOLERANCE = 1e-4
 """Relative difference of hidden states that is rounding in float32."""
 HALF_TOLERANCE = 0.35
-"""The same in half precision, whose rounding deep models amplify to a tenth and more."""
+"""The same in half precision, whose rounding deep models amplify."""
 
 
 @dataclass(frozen=True)
