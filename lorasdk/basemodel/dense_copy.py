@@ -33,6 +33,7 @@ from transformers import modeling_gguf_pytorch_utils as gguf_reading
 from lorasdk.basemodel.digest_cache import remembered_digest
 from lorasdk.basemodel.load_report import require_complete
 from lorasdk.basemodel.quiet import quiet
+from lorasdk.basemodel.scoped_random import scoped_random
 from lorasdk.errors import ModelError, Problem, ResourceError
 
 MAGIC = b"GGUF"
@@ -121,7 +122,7 @@ def _set_apart(gguf: Path, folder: Path) -> None:
 
 
 def _read(gguf: Path, alone: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    with quiet(), _without_bar(), torch.random.fork_rng(devices=[]):
+    with quiet(), _without_bar(), scoped_random(torch.device("cpu")):
         try:
             tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file=NAME, local_files_only=True)
             model, report = AutoModelForCausalLM.from_pretrained(

@@ -22,6 +22,7 @@ from lorasdk.basemodel.four_bit_cpu import settle_four_bit_layers
 from lorasdk.basemodel.load_report import require_complete
 from lorasdk.basemodel.model_files import require_loadable
 from lorasdk.basemodel.quiet import quiet
+from lorasdk.basemodel.scoped_random import scoped_random
 from lorasdk.basemodel.typed_copy import mapped_share, typed_copy
 from lorasdk.contracts import LocatedModel
 from lorasdk.errors import ModelError, Problem, ResourceError
@@ -124,7 +125,7 @@ def _load(folder: Path, section: BaseModelSection, device: Device, trust_remote_
     settings = _load_settings(section, device)
     try:
         # Weights that the files lack would be drawn from the host's random state before we refuse them.
-        with torch.random.fork_rng(devices=[device.name] if device.kind == "cuda" else []):
+        with scoped_random(torch.device(device.name)):
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
             model, report = AutoModelForCausalLM.from_pretrained(
                 folder,

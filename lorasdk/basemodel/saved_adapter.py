@@ -20,6 +20,7 @@ from lorasdk.basemodel.json_file import read_json_object
 from lorasdk.basemodel.loading import LoadedBase
 from lorasdk.basemodel.quiet import quiet
 from lorasdk.basemodel.safetensors_header import read_stored_tensors
+from lorasdk.basemodel.scoped_random import scoped_random
 from lorasdk.errors import AdapterError, Problem
 
 PICKLED = "adapter_model.bin"
@@ -127,8 +128,7 @@ def _read_weights(adapter_dir: Path) -> dict[str, torch.Tensor]:
 @contextmanager
 def _on_behalf_of(base: LoadedBase, adapter_dir: Path) -> Iterator[None]:
     """Call PEFT: silent, without touching the host's random state, its refusals translated."""
-    devices = [base.device.name] if base.device.kind == "cuda" else []
-    with quiet(), torch.random.fork_rng(devices=devices):
+    with quiet(), scoped_random(base.model.device):
         try:
             yield
         except (ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:

@@ -26,6 +26,7 @@ from lorasdk.forward.choosing import choose_passes
 from lorasdk.forward.constant_states import keep_constant_states
 from lorasdk.forward.kernel_notice import kernel_notice
 from lorasdk.forward.packed import PackedPasses
+from lorasdk.forward.pass_randomness import mixed
 from lorasdk.forward.passes import Passes
 from lorasdk.recipe.meaning import DEFAULT_EPOCHS
 from lorasdk.results import LossPoint, ValidationPoint
@@ -45,17 +46,12 @@ class _StopRequestedError(Exception):
 def run_training(task: TrainingTask) -> Trained:
     """Train `task.model` in place and tell how it went.
 
-    The global random state is left as it was: dropout draws from a state that depends on seed, step and micro-batch
-    alone.
+    Dropout draws from a state that depends on seed, step and micro-batch alone, and not from the global one.
 
     Raises:
         TrainingError: a loss or gradient is not finite, or the watched metric is missing; the step was not taken.
     """
-    loop = _Loop(task)
-    kind = task.model.device.type
-    devices = [] if kind == "cpu" else [task.model.device]
-    with torch.random.fork_rng(devices=devices, device_type=kind if devices else "cuda"):
-        return loop.run()
+    return _Loop(task).run()
 
 
 @dataclass
@@ -169,8 +165,7 @@ class _Loop:
         passes = self.training_passes
         for number, part in enumerate(passes.split(rows)):
             self._check_stop()
-            torch.manual_seed(_mix(self.task.section.seed, step, number))
-            with passes.ready():
+            with passes.ready(mixed(self.task.section.seed, step, number)):
                 nats = passes.loss(part)
                 require_finite(nats.item(), what="loss", step=step, rows=part)
                 self.peak_memory = max(self.peak_memory, memory_bytes(device))
@@ -235,9 +230,3 @@ class _Loop:
     def _check_stop(self) -> None:
         if self.task.stop.stopped:
             raise _StopRequestedError
-
-
-def _mix(seed: int, step: int, micro_batch: int) -> int:
-    """One seed per forward pass, well apart for neighbours (the multipliers of SplitMix64)."""
-    value = seed ^ (step * 0x9E3779B97F4A7C15) ^ (micro_batch * 0xBF58476D1CE4E5B9)
-    return value & (2**63 - 1)

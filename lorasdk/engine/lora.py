@@ -18,6 +18,7 @@ from peft.tuners.lora.config import CordaConfig
 from peft.tuners.lora.corda import preprocess_corda
 
 from lorasdk.basemodel.quiet import quiet
+from lorasdk.basemodel.scoped_random import scoped_random
 from lorasdk.errors import ModelError, Problem
 from lorasdk.events import AdapterAttached
 from lorasdk.recipe.schema import LoraSection
@@ -53,8 +54,7 @@ def attach_lora(model: PreTrainedModel, section: LoraSection, *, seed: int, batc
     ]
     if problems:
         raise ModelError(*problems)
-    with quiet(), torch.random.fork_rng(devices=_cuda_devices(model)):
-        torch.manual_seed(seed)
+    with quiet(), scoped_random(model.device, seed=seed):
         try:
             return _attach(model, _peft_config(model, section), batches)
         except (ValueError, TypeError, NotImplementedError, ImportError, RuntimeError, AssertionError) as error:
@@ -118,10 +118,6 @@ def _attach(model: PreTrainedModel, config: LoraConfig, batches: Sequence[Batch]
 def _run(model: PreTrainedModel, batches: Iterable[Batch]) -> None:
     for batch in batches:
         model(**batch)
-
-
-def _cuda_devices(model: PreTrainedModel) -> list[torch.device]:
-    return [model.device] if model.device.type == "cuda" else []
 
 
 def linear_layers(model: torch.nn.Module) -> dict[str, int]:

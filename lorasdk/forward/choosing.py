@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import PreTrainedConfig
 
-from lorasdk.forward.fused_modules import fuse
+from lorasdk.basemodel.scoped_random import global_states, scoped_random
+from lorasdk.forward.fused_modules import fuse, keyed_dropouts
 from lorasdk.forward.packed import PackedPasses
 from lorasdk.forward.padded import PaddedPasses
+from lorasdk.forward.pass_randomness import PassRandomness
 from lorasdk.forward.passes import Passes
-from lorasdk.forward.trial import Trial, evaluating
+from lorasdk.forward.trial import Trial, evaluating, trial_rows
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -38,18 +40,46 @@ def choose_passes(model: PeftModel, *, max_tokens: int, max_rows: int | None, ch
         max_rows: rows of a pass, as many as fit when None.
         checkpointing: whether layers will drop what they keep and compute it again.
     """
-    why = _known_obstacle(model)
-    if not why:
-        leases = model.device.type == "cpu" and not checkpointing
-        packed = PackedPasses(model, max_tokens, max_rows, leases=leases)
-        with evaluating(model), torch.no_grad():
+    leases = model.device.type == "cpu" and not checkpointing
+    packed = PackedPasses(model, max_tokens, max_rows, leases=leases)
+    with evaluating(model), torch.no_grad():
+        why = _known_obstacle(model)
+        if not why:
             trial = Trial.of(model)
             # The fast forwards first, since they nearly always pass.
-            for candidate in (replace(packed, fused=fuse(model.get_base_model(), packed.memory)), packed):
+            for candidate in (_fused(packed), _unfused(packed)):
                 why = trial.failure(candidate)
                 if not why:
+                    _see_who_draws(candidate, candidate.randomness)
                     return Choice(replace(candidate, plain_head=trial.has_plain_head()))
-    return Choice(PaddedPasses(model, max_tokens, max_rows), why)
+        randomness = PassRandomness()
+        padded = PaddedPasses(model, max_tokens, max_rows, keyed_dropouts(model, randomness), randomness)
+        _see_who_draws(padded, randomness)
+    return Choice(padded, why)
+
+
+def _fused(packed: PackedPasses) -> PackedPasses:
+    randomness, base = PassRandomness(), packed.model.get_base_model()
+    parts = fuse(base, packed.memory, randomness) + keyed_dropouts(base, randomness)
+    return replace(packed, fused=parts, randomness=randomness)
+
+
+def _unfused(packed: PackedPasses) -> PackedPasses:
+    randomness = PassRandomness()
+    return replace(packed, fused=keyed_dropouts(packed.model.get_base_model(), randomness), randomness=randomness)
+
+
+def _see_who_draws(passes: PackedPasses | PaddedPasses, randomness: PassRandomness) -> None:
+    """Lend the global generators to passes whose model draws from them by itself, as a trial in training mode shows."""
+    model = passes.model
+    model.train()
+    with scoped_random(model.device):
+        before = global_states(model.device)
+        with passes.ready():
+            passes.loss(trial_rows(model))
+        after = global_states(model.device)
+    model.eval()
+    randomness.borrows_global = not all(map(torch.equal, before, after))
 
 
 def _known_obstacle(model: PeftModel) -> str:

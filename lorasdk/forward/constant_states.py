@@ -85,10 +85,16 @@ class ConstantStates:
 
 
 def untrained_layers(model: PeftModel) -> tuple[torch.nn.Module, ...]:
-    """The lowest decoder layers without a trained parameter; none if the embedding before them is trained."""
-    if any(parameter.requires_grad for parameter in model.get_input_embeddings().parameters()):
+    """The lowest decoder layers without a trained parameter; none if the embedding before them is trained.
+
+    A model that drops something by itself has no constant states.
+    """
+    decoder = model.get_base_model().get_decoder()
+    layers = dict(decoder.named_children()).get("layers")
+    own = [m for name, m in decoder.named_modules() if isinstance(m, torch.nn.Dropout) and ".lora_dropout." not in name]
+    embeds = any(parameter.requires_grad for parameter in model.get_input_embeddings().parameters())
+    if not isinstance(layers, torch.nn.ModuleList) or embeds or any(dropout.p for dropout in own):
         return ()
-    layers = list(model.get_base_model().get_decoder().layers)
     trained = [any(parameter.requires_grad for parameter in layer.parameters()) for layer in layers]
     return tuple(layers[: trained.index(True)]) if True in trained else ()
 

@@ -17,6 +17,7 @@ from lorasdk.forward.activation_memory import ActivationMemory
 from lorasdk.forward.adapted_linear import projections_of, untouched
 from lorasdk.forward.attention_plan import AttentionPlan
 from lorasdk.forward.gated_product import Activation, gated_product
+from lorasdk.forward.pass_randomness import PassRandomness, Stream, dropped_out
 from lorasdk.forward.projections import project
 from lorasdk.forward.rms_norm import rms_norm
 from lorasdk.forward.rotary import rotate
@@ -53,13 +54,19 @@ class Fused:
     forward: Forward
 
 
-def fuse(model: torch.nn.Module, memory: ActivationMemory) -> tuple[Fused, ...]:
-    """Forwards for all parts of `model` that are known; what they keep comes from `memory` while it is leased."""
+def fuse(model: torch.nn.Module, memory: ActivationMemory, randomness: PassRandomness) -> tuple[Fused, ...]:
+    """Forwards for all parts of `model` that are known.
+
+    Args:
+        model: read, not changed.
+        memory: where what they keep comes from, while it is leased.
+        randomness: what they draw from in training.
+    """
     found: list[Fused] = []
     waiting = [model]
     while waiting:
         module = waiting.pop()
-        forward = fused_forward(module, memory) or linear_forward(module)
+        forward = fused_forward(module, memory, randomness) or linear_forward(module, randomness)
         if forward is None:
             waiting.extend(module.children())
         else:
@@ -79,31 +86,46 @@ def fused_with(parts: Sequence[Fused]) -> Iterator[None]:
             vars(part.module).pop("forward", None)
 
 
-def fused_forward(module: torch.nn.Module, memory: ActivationMemory) -> Forward | None:
+def fused_forward(module: torch.nn.Module, memory: ActivationMemory, randomness: PassRandomness) -> Forward | None:
     """A forward for `module` that takes a pack, or None if it has to stay as it is."""
     if not untouched(module):
         return None
     kind = _kind(module)
     if kind in PLAIN_ATTENTIONS | NORMED_ATTENTIONS:
-        return _attention(module, memory)
+        return _attention(module, memory, randomness)
     if kind in FEED_FORWARDS:
-        return _feed_forward(module, memory)
+        return _feed_forward(module, memory, randomness)
     if kind in NORMS | ZERO_CENTRED_NORMS:
         return _norm(module)
     return None
 
 
-def linear_forward(module: torch.nn.Module) -> Forward | None:
+def linear_forward(module: torch.nn.Module, randomness: PassRandomness) -> Forward | None:
     """A forward for a single adapted layer inside of a module that stays as it is."""
     projections = projections_of(module)
     if projections is None or projections[0].update is None:
         return None
+    stream = randomness.stream()
 
     def forward(x: torch.Tensor) -> torch.Tensor:
-        (output,) = project(x.flatten(0, -2), projections, training=module.training)
+        (output,) = project(x.flatten(0, -2), projections, drawing=_drawing(module, stream))
         return output.view(*x.shape[:-1], -1)
 
     return forward
+
+
+def keyed_dropouts(model: torch.nn.Module, randomness: PassRandomness) -> tuple[Fused, ...]:
+    """Forwards for all dropout layers of `model`, wherever they are."""
+    layers = [module for module in model.modules() if type(module) is torch.nn.Dropout and module.p]
+    return tuple(Fused(layer, _dropout(layer, randomness.stream())) for layer in layers if untouched(layer))
+
+
+def _dropout(module: torch.nn.Dropout, stream: Stream) -> Forward:
+    return lambda x: dropped_out(x, module.p, stream) if module.training else x
+
+
+def _drawing(module: torch.nn.Module, stream: Stream) -> Stream | None:
+    return stream if module.training else None
 
 
 def _kind(module: torch.nn.Module) -> str:
@@ -124,22 +146,24 @@ def _norm(module: Any) -> Forward | None:
     return None if factor is None else lambda x: rms_norm(x, *factor)
 
 
-def _feed_forward(module: Any, memory: ActivationMemory) -> Forward | None:
+def _feed_forward(module: Any, memory: ActivationMemory, randomness: PassRandomness) -> Forward | None:
     inputs = projections_of(module.gate_proj, module.up_proj)
     output = projections_of(module.down_proj)
     activation = ACTIVATIONS.get(_kind(module.act_fn))
     if inputs is None or output is None or activation is None:
         return None
+    entering, leaving = randomness.stream(), randomness.stream()
 
     def forward(x: torch.Tensor) -> torch.Tensor:
-        gate, up = project(x.flatten(0, -2), inputs, training=module.training, lease=memory.lease)
-        (down,) = project(gated_product(gate, up, activation, lease=memory.lease), output, training=module.training)
+        gate, up = project(x.flatten(0, -2), inputs, drawing=_drawing(module, entering), lease=memory.lease)
+        product = gated_product(gate, up, activation, lease=memory.lease)
+        (down,) = project(product, output, drawing=_drawing(module, leaving))
         return down.view_as(x)
 
     return forward
 
 
-def _attention(module: Any, memory: ActivationMemory) -> Forward | None:
+def _attention(module: Any, memory: ActivationMemory, randomness: PassRandomness) -> Forward | None:
     inputs = projections_of(module.q_proj, module.k_proj, module.v_proj)
     output = projections_of(module.o_proj)
     if inputs is None or output is None:
@@ -149,6 +173,7 @@ def _attention(module: Any, memory: ActivationMemory) -> Forward | None:
     if None in norms:
         return None
     window = _window(module)
+    entering, leaving = randomness.stream(), randomness.stream()
 
     def forward(
         hidden_states: torch.Tensor,
@@ -157,14 +182,14 @@ def _attention(module: Any, memory: ActivationMemory) -> Forward | None:
         pack: AttentionPlan,
         **_kwargs: object,
     ) -> tuple[torch.Tensor, None]:
-        parts = project(hidden_states[0], inputs, training=module.training)
+        parts = project(hidden_states[0], inputs, drawing=_drawing(module, entering))
         q, k, v = (part.unflatten(1, (-1, module.head_dim)) for part in parts)
         if norms:
             q, k = (rms_norm(x, *factor) for x, factor in zip((q, k), norms, strict=True) if factor is not None)
         cos, sin = (table[0] for table in position_embeddings)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         attended = tree_attention(q, k, v, pack, scaling=module.scaling, window=window, lease=memory.lease)
-        (answer,) = project(attended.flatten(1), output, training=module.training)
+        (answer,) = project(attended.flatten(1), output, drawing=_drawing(module, leaving))
         return answer[None], None
 
     return forward

@@ -20,6 +20,7 @@ from lorasdk.forward.constant_states import ConstantStates
 from lorasdk.forward.cuda_cross_entropy import choose_head_loss
 from lorasdk.forward.fused_modules import Fused, fused_with
 from lorasdk.forward.linear_cross_entropy import linear_surprise
+from lorasdk.forward.pass_randomness import PassRandomness
 from lorasdk.forward.passes import RowScore
 
 if TYPE_CHECKING:
@@ -71,9 +72,11 @@ class PackedPasses:
     plain_head: bool = False
     """Whether the logits are exactly the hidden states times a frozen output embedding."""
     fused: tuple[Fused, ...] = ()
-    """Modules with a faster forward of ours, while `ready`."""
+    """Modules with a forward of ours, while `ready`."""
     memory: ActivationMemory = field(default_factory=ActivationMemory)
     """Where the fused modules put what they keep for the backward pass."""
+    randomness: PassRandomness = field(default_factory=PassRandomness)
+    """What the fused modules draw from in training."""
     leases: bool = False
     """Whether passes use the same memory again: on the host, where all is kept until the backward pass."""
     worth_sharing: int = WORTH_SHARING
@@ -86,9 +89,10 @@ class PackedPasses:
         return pack(rows, max_tokens=self.max_tokens, max_rows=self.max_rows)
 
     @contextmanager
-    def ready(self) -> Iterator[None]:
+    def ready(self, key: int = 0) -> Iterator[None]:
         """Our attention and forwards on this model's modules; taken off again whatever happens."""
         with ExitStack() as stack:
+            stack.enter_context(self.randomness.keyed(key, self.model.device))
             stack.enter_context(attending(self.model.get_base_model()))
             stack.enter_context(fused_with(self.fused))
             yield

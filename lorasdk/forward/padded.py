@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import cross_entropy
 
 from lorasdk.data.encoding import TokenRow
+from lorasdk.forward.fused_modules import Fused, fused_with
+from lorasdk.forward.pass_randomness import PassRandomness
 from lorasdk.forward.passes import RowScore
 
 if TYPE_CHECKING:
@@ -64,6 +66,10 @@ class PaddedPasses:
     """Tokens of a pass, padding included; a longer row has a pass to itself."""
     max_rows: int | None = None
     """Rows of a pass."""
+    dropouts: tuple[Fused, ...] = ()
+    """Dropout layers with a forward of ours, while `ready`."""
+    randomness: PassRandomness = field(default_factory=PassRandomness)
+    """What they draw from in training."""
 
     def split(self, rows: Sequence[TokenRow]) -> list[list[TokenRow]]:
         """Rows by length, as many as fit."""
@@ -75,9 +81,11 @@ class PaddedPasses:
             parts[-1].append(row)
         return parts
 
-    def ready(self) -> AbstractContextManager[None]:
-        """Nothing is to be prepared."""
-        return nullcontext()
+    @contextmanager
+    def ready(self, key: int = 0) -> Iterator[None]:
+        """The model's dropout follows the key; all else is its own."""
+        with self.randomness.keyed(key, self.model.device), fused_with(self.dropouts):
+            yield
 
     def loss(self, rows: Sequence[TokenRow]) -> torch.Tensor:
         """Cross-entropy summed over supervised tokens, logits only where there are any."""

@@ -31,8 +31,12 @@ class Passes(Protocol):
         """Cut rows into forward passes that fit."""
         ...
 
-    def ready(self) -> AbstractContextManager[None]:
-        """While open, the model computes in this way; `loss`, its backward pass and `scores` belong inside."""
+    def ready(self, key: int = 0) -> AbstractContextManager[None]:
+        """While open, the model computes in this way; `loss`, its backward pass and `scores` belong inside.
+
+        Args:
+            key: decides what dropout leaves out of a pass in training.
+        """
         ...
 
     def loss(self, rows: Sequence[TokenRow]) -> torch.Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch.nn.functional import linear
 
 from lorasdk.forward.activation_memory import Lease, kept
+from lorasdk.forward.pass_randomness import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,37 +46,38 @@ class Projection:
 
 
 def project(
-    x: torch.Tensor, projections: Sequence[Projection], *, training: bool, lease: Lease | None = None
+    x: torch.Tensor, projections: Sequence[Projection], *, drawing: Stream | None, lease: Lease | None = None
 ) -> tuple[torch.Tensor, ...]:
     """Apply projections to one input.
 
     Args:
         x: (tokens, inputs).
         projections: all of that many inputs, and of one dropout.
-        training: whether inputs of the updates are dropped, drawn from torch's global generator.
+        drawing: where it is drawn which inputs of the updates are dropped; None drops none, as in evaluation.
         lease: where the outputs go if they are kept for the backward pass by whoever takes them.
 
     Returns:
         One (tokens, outputs) per projection.
     """
     updates = [p.update for p in projections if p.update is not None]
-    p = updates[0].dropout if updates and training else 0.0
+    p = updates[0].dropout if updates else 0.0
     parameters = [parameter for update in updates for parameter in (update.a, update.b)]
-    dropped = dropped_places(x.numel(), p, x.device) if p else None
+    dropped = dropped_places(x.numel(), p, drawing.generator(x.device)) if drawing and p else None
     # On A, the smallest matrix: then B, its gradient and everything between need no factor of their own.
-    factors = [update.scaling / (1 - p) for update in updates]
+    factors = [update.scaling / (1 - p if dropped is not None else 1) for update in updates]
     outputs: tuple[torch.Tensor, ...] = _Project.apply(x, tuple(projections), dropped, factors, lease, *parameters)
     return outputs
 
 
-def dropped_places(size: int, p: float, device: torch.device) -> torch.Tensor:
+def dropped_places(size: int, p: float, generator: torch.Generator) -> torch.Tensor:
     """Flat indices such that each of `size` places is among them with chance p, independently of the others.
 
     Throw a Poisson number of darts, of mean −size·ln(1−p): the darts per place are independent Poisson numbers of mean
     −ln(1−p), so a place is missed with chance 1−p. It costs as many random numbers as places are dropped.
     """
-    mean = torch.tensor(-size * math.log1p(-p), dtype=torch.float64)
-    return torch.randint(size, (int(torch.poisson(mean)),), device=device)
+    mean = torch.tensor(-size * math.log1p(-p), dtype=torch.float64, device=generator.device)
+    darts = int(torch.poisson(mean, generator=generator))
+    return torch.randint(size, (darts,), device=generator.device, generator=generator)
 
 
 class _Project(torch.autograd.Function):

@@ -42,7 +42,7 @@ class Trial:
     @classmethod
     def of(cls, model: PeftModel) -> Trial:
         """Compute each row alone."""
-        rows = _rows(model)
+        rows = trial_rows(model)
         decoder = model.get_base_model().get_decoder()
         inputs = (torch.tensor([row.ids], device=model.device) for row in rows)
         return cls(model, rows, tuple(decoder(input_ids=ids, use_cache=False).last_hidden_state[0] for ids in inputs))
@@ -84,7 +84,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _rows(model: PeftModel, changed: frozenset[int] = frozenset()) -> tuple[TokenRow, ...]:
+def trial_rows(model: PeftModel, changed: frozenset[int] = frozenset()) -> tuple[TokenRow, ...]:
     """The rows, with other tokens at the `changed` numbers; all tokens are different."""
     vocabulary = model.get_input_embeddings().weight.shape[0]
     first, step, count = vocabulary // 5, max(1, vocabulary // 29), max(map(max, BRANCHES)) + 1
@@ -104,7 +104,7 @@ def _packed_states(passes: PackedPasses, rows: tuple[TokenRow, ...]) -> list[tor
 def _wrong_sight(passes: PackedPasses, rows: tuple[TokenRow, ...], packed: list[torch.Tensor]) -> str:
     """A token whose state changed though it sees no changed token, or the other way round."""
     for number in sorted({number for branch in BRANCHES for number in branch}):
-        others = _packed_states(passes, _rows(passes.model, frozenset({number})))
+        others = _packed_states(passes, trial_rows(passes.model, frozenset({number})))
         for row, branch, before, after in zip(rows, BRANCHES, packed, others, strict=True):
             for at in range(len(branch) - 1):
                 sees, changed = number in branch[: at + 1], not torch.equal(before[at], after[at])

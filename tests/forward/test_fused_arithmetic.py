@@ -11,11 +11,10 @@ from torch.nn.functional import cross_entropy, gelu, linear, silu
 from lorasdk.forward import linear_cross_entropy as head
 from lorasdk.forward.gated_product import gated_product
 from lorasdk.forward.linear_cross_entropy import linear_cross_entropy, linear_surprise
+from lorasdk.forward.pass_randomness import PassRandomness
 from lorasdk.forward.projections import Projection, Update, dropped_places, project
 from lorasdk.forward.rms_norm import rms_norm
 from lorasdk.forward.rotary import rotate
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +73,7 @@ def test_projections_of_one_input(ranks):
     x = torch.randn(9, 6, requires_grad=True)
     layers = [layer(6, 4 + i, rank=rank, bias=i == 1) for i, rank in enumerate(ranks)]
     wanted = [x, *(p for one in layers if one.update for p in (one.update.a, one.update.b))]
-    ours = torch.cat(project(x, layers, training=True), dim=1)
+    ours = torch.cat(project(x, layers, drawing=PassRandomness().stream()), dim=1)
     close(ours, torch.cat([plain(x, one) for one in layers], dim=1), wanted)
 
 
@@ -84,18 +83,18 @@ def test_dropped_inputs_are_left_out_of_the_update_alone_and_the_rest_scaled_up(
     kept = torch.ones(30).index_fill_(0, places, 0).view(5, 6) / 0.75
     x, one = torch.randn(5, 6, requires_grad=True), layer(6, 4, rank=3, dropout=0.25)
     assert one.update is not None
-    (ours,) = project(x, [one], training=True)
+    (ours,) = project(x, [one], drawing=PassRandomness().stream())
     close(ours, plain(x, one, kept), [x, one.update.a, one.update.b])
-    (evaluated,) = project(x, [one], training=False)
+    (evaluated,) = project(x, [one], drawing=None)
     torch.testing.assert_close(evaluated, plain(x, one))
 
 
 @pytest.mark.parametrize("p", [0.05, 0.5])
 def test_each_place_is_dropped_with_chance_p(p: float):
     size, rounds = 400, 500
-    counts = torch.zeros(size)
+    counts, generator = torch.zeros(size), torch.Generator().manual_seed(0)
     for _ in range(rounds):
-        counts += torch.zeros(size).index_fill_(0, dropped_places(size, p, CPU), 1)
+        counts += torch.zeros(size).index_fill_(0, dropped_places(size, p, generator), 1)
     deviation = math.sqrt(p * (1 - p))
     assert counts.mean().item() / rounds == pytest.approx(p, abs=5 * deviation / math.sqrt(size * rounds))
     spread = counts.var().item() / rounds
