@@ -114,6 +114,32 @@ class StepFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class LossSpike:
+    """The loss of a step is more than ten times the usual one."""
+
+    step: int
+    """The step."""
+    loss: float
+    """Its loss, in nats per supervised token."""
+    usual: float
+    """Median loss of the last 16 steps."""
+    skipped: bool
+    """Whether the weights were left as they were, as ``training.on_loss_spike: skip`` asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatchHalved:
+    """Memory ran out, so steps are computed with fewer rows at a time; what they compute stays the same."""
+
+    step: int
+    """The step that is computed again."""
+    rows: int
+    """Rows of a forward pass from now on, at most."""
+    reason: str
+    """What was needed and available."""
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationFinished:
     """The validation rows were measured during training."""
 
@@ -133,6 +159,16 @@ class AdapterSaved:
     """The adapter folder."""
     step: int
     """Steps taken by the adapter in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved:
+    """The checkpoint of a step is on the disk, whole."""
+
+    path: Path
+    """The checkpoint's folder."""
+    step: int
+    """Steps taken when it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +212,11 @@ Event: TypeAlias = (
     | BaseModelLoaded
     | AdapterAttached
     | StepFinished
+    | LossSpike
+    | MicroBatchHalved
     | EvaluationFinished
     | AdapterSaved
+    | CheckpointSaved
     | PredictionProgress
     | RunStopped
     | RunFinished

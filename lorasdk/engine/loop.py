@@ -6,7 +6,7 @@ It knows token rows and a PEFT model; it knows nothing of recipes' files, plugin
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -14,19 +14,21 @@ import torch
 
 from lorasdk.data.encoding import TokenRow
 from lorasdk.engine.batches import BatchPlan
-from lorasdk.engine.gate import require_finite
-from lorasdk.engine.memory import memory_bytes
-from lorasdk.engine.optimizer import adamw
+from lorasdk.engine.course import Course
+from lorasdk.engine.fitting_passes import FittingPasses
+from lorasdk.engine.gate import loss_spike
+from lorasdk.engine.optimizer import adamw, moments, restore_moments
 from lorasdk.engine.schedule import learning_rate
+from lorasdk.engine.snapshot import Snapshot
+from lorasdk.engine.step_gradient import StepGradient
 from lorasdk.engine.task import Trained, TrainingTask
 from lorasdk.engine.validation import measure
 from lorasdk.engine.watch import MetricWatch
-from lorasdk.events import EvaluationFinished, Notice, RunStopped, StepFinished
+from lorasdk.events import EvaluationFinished, LossSpike, Notice, RunStopped, StepFinished
 from lorasdk.forward.choosing import choose_passes
 from lorasdk.forward.constant_states import keep_constant_states
 from lorasdk.forward.kernel_notice import kernel_notice
 from lorasdk.forward.packed import PackedPasses
-from lorasdk.forward.pass_randomness import mixed
 from lorasdk.forward.passes import Passes
 from lorasdk.recipe.meaning import DEFAULT_EPOCHS
 from lorasdk.results import LossPoint, ValidationPoint
@@ -35,8 +37,6 @@ PACK_TOKENS = 2048
 """Tokens of a forward pass when the recipe leaves it open."""
 WORTH_KEEPING = 2
 """Visits to each row from which it pays to keep what layers without an adapter make of it."""
-HALF_PRECISION_LOSS_SCALE = 1024.0
-"""Keeps small gradients above float16's smallest numbers; a power of two, so that undoing it is exact."""
 
 
 class _StopRequestedError(Exception):
@@ -46,10 +46,12 @@ class _StopRequestedError(Exception):
 def run_training(task: TrainingTask) -> Trained:
     """Train `task.model` in place and tell how it went.
 
-    Dropout draws from a state that depends on seed, step and micro-batch alone, and not from the global one.
+    Dropout draws from a state that depends on seed, step and micro-batch alone, and not from the global one. A training
+    that goes on from one of its snapshots ends with the same bits as one that was never interrupted.
 
     Raises:
         TrainingError: a loss or gradient is not finite, or the watched metric is missing; the step was not taken.
+        ResourceError: memory ran out with one row at a time.
     """
     return _Loop(task).run()
 
@@ -57,12 +59,8 @@ def run_training(task: TrainingTask) -> Trained:
 @dataclass
 class _Loop:
     task: TrainingTask
-    history: list[LossPoint] = field(default_factory=list)
-    validations: list[ValidationPoint] = field(default_factory=list)
+    course: Course = field(default_factory=Course)
     best: dict[str, torch.Tensor] = field(default_factory=dict)
-    saved_step: int = 0
-    tokens: int = 0
-    peak_memory: int = 0
 
     def __post_init__(self) -> None:
         task, section = self.task, self.task.section
@@ -75,15 +73,14 @@ class _Loop:
             max_steps=section.max_steps,
         )
         self.parameters = {n: p for n, p in task.model.named_parameters() if p.requires_grad}
-        self.optimizer = adamw(list(self.parameters.values()), section.weight_decay)
+        self.optimizer = adamw(self.parameters, section.weight_decay)
         self.watch = MetricWatch(section.metric, task.higher_is_better, section.early_stopping)
-        self.loss_scale = self._scale()
-        self.passes = self.training_passes = self._choose_passes()
-        self.started = time.perf_counter()
-
-    def _scale(self) -> float:
-        half = any(p.dtype == torch.float16 for p in self.task.model.parameters())
-        return HALF_PRECISION_LOSS_SCALE if half else 1.0
+        passes = self._choose_passes()
+        self.fitting = FittingPasses(passes, passes, task.model.device, task.emit)
+        self.gradient = StepGradient.of(task, self.parameters, self._check_stop)
+        if task.start is not None:
+            self._restore(task.start)
+        self.started, self.first = time.perf_counter(), self.course.step
 
     def _choose_passes(self) -> Passes:
         section = self.task.section
@@ -101,93 +98,93 @@ class _Loop:
 
     def _keep_constant_states(self) -> Passes:
         """The passes of training rows, without the layers that give the same in every epoch."""
+        passes = self.fitting.every
         visits = self.plan.total_steps * self.plan.batch_size
-        if not isinstance(self.passes, PackedPasses) or visits < WORTH_KEEPING * len(self.task.train):
-            return self.passes
-        kept = keep_constant_states(self.passes, self.task.train, between=self._check_stop)
+        if not isinstance(passes, PackedPasses) or visits < WORTH_KEEPING * len(self.task.train):
+            return passes
+        kept = keep_constant_states(passes, self.task.train, between=self._check_stop)
         if kept is None:
-            return self.passes
+            return passes
         layers = f"the lowest {len(kept.layers)} layers are not adapted, so their states were computed once"
         self.task.emit(Notice("training.constant-states", f"{layers} and are kept ({kept.bytes / 1e6:.0f} MB)"))
-        return replace(self.passes, constant=kept)
+        return replace(passes, constant=kept)
 
     def run(self) -> Trained:
         self.task.model.train()
         stopped = self._steps()
         self.task.model.eval()
+        course = self.course
         if stopped != "finished":
-            self.task.emit(RunStopped(len(self.history), stopped))
+            self.task.emit(RunStopped(course.step, stopped))
         if self.best:
-            self._restore_best()
-        else:
-            self.saved_step = len(self.history)
+            self._load(self.best)
         return Trained(
-            steps=len(self.history),
-            saved_step=self.saved_step,
+            steps=course.step,
+            saved_step=course.best_step if self.best else course.step,
             stopped=stopped,
-            history=tuple(self.history),
-            validations=tuple(self.validations),
-            tokens=self.tokens,
-            peak_memory_bytes=self.peak_memory,
+            history=tuple(course.history),
+            validations=tuple(course.validations),
+            tokens=course.tokens,
+            peak_memory_bytes=course.peak_memory,
         )
 
     def _steps(self) -> Literal["finished", "early_stopping", "requested"]:
         try:
-            self.training_passes = self._keep_constant_states()
-            for step in range(1, self.plan.total_steps + 1):
+            self._check_stop()
+            sample = self.task.train[: self.plan.batch_size]
+            self.fitting.training = self.fitting.attempt(self._keep_constant_states, step=0, rows=sample)
+            if self._validation_interrupted() and self._validate(self.course.step):
+                return "early_stopping"
+            for step in range(self.course.step + 1, self.plan.total_steps + 1):
                 self._step(step)
                 if self._validation_due(step) and self._validate(step):
                     return "early_stopping"
+                if self._snapshot_due(step):
+                    self.task.keep(self._snapshot())
         except _StopRequestedError:
-            self.optimizer.zero_grad(set_to_none=True)
+            self._forget_gradient()
+            if self.task.stop.saving:
+                self.task.keep(self._snapshot())
             return "requested"
         return "finished"
 
     def _step(self, step: int) -> None:
-        section = self.task.section
         began = time.perf_counter()
         rows = [self.task.train[i] for i in self.plan.row_numbers(step)]
-        loss = self._backward(step, rows)
-        norm = self._clip()
-        require_finite(norm, what="gradient", step=step, rows=rows)
-        rate = learning_rate(section, step, self.plan.total_steps)
+        rate = learning_rate(self.task.section, step, self.plan.total_steps)
+
+        def take() -> LossPoint:
+            loss, norm = self.gradient.compute(self.fitting.training, step, rows)
+            point = LossPoint(step, loss, rate, norm)
+            self._apply(point)
+            return point
+
+        point = self.fitting.attempt(take, step=step, rows=rows, undo=self._forget_gradient)
+        self._forget_gradient()
+        self._record(point, rows, began)
+
+    def _apply(self, point: LossPoint) -> None:
+        """Move the weights, unless the loss has jumped and the recipe does not want such steps."""
+        usual = loss_spike(point.loss, self.course.history)
+        if usual is not None:
+            skipped = self.task.section.on_loss_spike == "skip"
+            self.task.emit(LossSpike(point.step, point.loss, usual, skipped))
+            if skipped:
+                return
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = point.learning_rate
         self.optimizer.step()
+
+    def _forget_gradient(self) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        self._record(LossPoint(step, loss, rate, norm), rows, began)
-
-    def _backward(self, step: int, rows: Sequence[TokenRow]) -> float:
-        """Accumulate the gradient of the mean loss per supervised token over all of the step's rows."""
-        supervised = sum(row.supervised_tokens for row in rows)
-        device = self.task.model.device
-        total = 0.0
-        passes = self.training_passes
-        for number, part in enumerate(passes.split(rows)):
-            self._check_stop()
-            with passes.ready(mixed(self.task.section.seed, step, number)):
-                nats = passes.loss(part)
-                require_finite(nats.item(), what="loss", step=step, rows=part)
-                self.peak_memory = max(self.peak_memory, memory_bytes(device))
-                torch.autograd.backward(nats * (self.loss_scale / supervised))
-            total += nats.item()
-            del nats  # and with it the graph, whose memory the next pass uses
-        return total / supervised
-
-    def _clip(self) -> float:
-        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
-        if self.loss_scale != 1.0:
-            torch._foreach_mul_(gradients, 1 / self.loss_scale)
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if self.task.section.max_grad_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), self.task.section.max_grad_norm, norm)
-        return norm.item()
 
     def _record(self, point: LossPoint, rows: Sequence[TokenRow], began: float) -> None:
-        now = time.perf_counter()
+        now, course = time.perf_counter(), self.course
         tokens = sum(len(row.ids) for row in rows)
-        self.tokens += tokens
-        self.history.append(point)
+        course.tokens += tokens
+        course.peak_memory = max(course.peak_memory, self.gradient.peak_memory)
+        course.history.append(point)
+        a_step = (now - self.started) / (point.step - self.first)
         self.task.emit(
             StepFinished(
                 step=point.step,
@@ -198,34 +195,61 @@ class _Loop:
                 gradient_norm=point.gradient_norm,
                 tokens=tokens,
                 tokens_per_second=tokens / (now - began),
-                peak_memory_bytes=self.peak_memory,
-                seconds_left=(now - self.started) / point.step * (self.plan.total_steps - point.step),
+                peak_memory_bytes=course.peak_memory,
+                seconds_left=a_step * (self.plan.total_steps - point.step),
             )
         )
 
     def _validation_due(self, step: int) -> bool:
-        if not self.task.validation:
+        if not self.task.validation or step == 0:
             return False
         every = self.task.section.eval_every_steps or self.plan.steps_per_epoch
         return step % every == 0 or step == self.plan.total_steps
 
+    def _validation_interrupted(self) -> bool:
+        """Whether the run that left the snapshot was stopped in the measurement after its last step."""
+        measured = self.course.validations[-1].step if self.course.validations else 0
+        return self._validation_due(self.course.step) and measured != self.course.step
+
     def _validate(self, step: int) -> bool:
         """Measure the validation rows; whether the run should give up."""
-        section = self.task.section
-        metrics = measure(self.task.model, self.passes, self.task.validation, between=self._check_stop)
+        rows = self.task.validation
+        metrics = self.fitting.attempt(
+            lambda: measure(self.task.model, self.fitting.every, rows, between=self._check_stop), step=step, rows=rows
+        )
         metrics.update(self.task.score())
         verdict = self.watch.judge(metrics)
-        if verdict.best and section.keep == "best":
-            self.best = {name: p.detach().to("cpu", copy=True) for name, p in self.parameters.items()}
-            self.saved_step = step
-        self.validations.append(ValidationPoint(step, metrics))
+        if verdict.best and self.task.section.keep == "best":
+            self.best = self._weights()
+            self.course.best_step = step
+        self.course.validations.append(ValidationPoint(step, metrics))
         self.task.emit(EvaluationFinished(step, metrics, verdict.best))
         return verdict.give_up
 
+    def _snapshot_due(self, step: int) -> bool:
+        every = self.task.section.checkpoint_every_steps or self.plan.steps_per_epoch
+        return step % every == 0 or step == self.plan.total_steps
+
+    def _snapshot(self) -> Snapshot:
+        facts = {"course": self.course.facts(), "watch": self.watch.facts(), "max_rows": self.fitting.max_rows}
+        moved = moments(self.optimizer, self.parameters)
+        return Snapshot(self.course.step, self._weights(), moved, self.best, facts)
+
+    def _restore(self, start: Snapshot) -> None:
+        self._load(start.adapter)
+        restore_moments(self.optimizer, self.parameters, start.optimizer)
+        self.best = dict(start.best)
+        self.course = Course.of(start.facts["course"])
+        self.watch.restore(start.facts["watch"])
+        self.fitting.limit(start.facts["max_rows"])
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {name: parameter.detach().to("cpu", copy=True) for name, parameter in self.parameters.items()}
+
     @torch.no_grad()
-    def _restore_best(self) -> None:
+    def _load(self, weights: Mapping[str, torch.Tensor]) -> None:
         for name, parameter in self.parameters.items():
-            parameter.copy_(self.best[name])
+            parameter.copy_(weights[name])
 
     def _check_stop(self) -> None:
         if self.task.stop.stopped:

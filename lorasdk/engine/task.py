@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from lorasdk.data.encoding import TokenRow
+from lorasdk.engine.snapshot import Snapshot
 from lorasdk.events import Emit
 from lorasdk.recipe.schema import TrainingSection
 from lorasdk.results import LossPoint, ValidationPoint
@@ -36,6 +37,10 @@ class TrainingTask:
     """Hears events."""
     stop: StopToken
     """Looked at before each forward pass."""
+    keep: Callable[[Snapshot], None] = lambda _snapshot: None
+    """Takes a snapshot every ``checkpoint_every_steps`` and when the run is stopped."""
+    start: Snapshot | None = None
+    """Where to go on; from the beginning when left out."""
 
 
 @dataclass(frozen=True, slots=True)

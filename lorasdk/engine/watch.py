@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lorasdk.errors import Problem, TrainingError
 from lorasdk.recipe.schema import EarlyStopping
@@ -30,6 +31,15 @@ class MetricWatch:
     best: float | None = None
     improved: float | None = None
     without_improvement: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        """What it remembers, as JSON."""
+        return {"best": self.best, "improved": self.improved, "without_improvement": self.without_improvement}
+
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Remember what `facts` gave."""
+        self.best, self.improved = facts["best"], facts["improved"]
+        self.without_improvement = facts["without_improvement"]
 
     def judge(self, metrics: Mapping[str, float]) -> Verdict:
         """Take in a measurement.

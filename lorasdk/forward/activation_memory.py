@@ -55,6 +55,10 @@ class ActivationMemory:
         self.lease: Lease | None = None
         """Of the pass that is being computed."""
 
+    def forget(self) -> None:
+        """Give the blocks that no pass leases back to the system."""
+        self._free.clear()
+
     @contextmanager
     def leased(self) -> Iterator[None]:
         """While open, what a pass keeps comes from a lease; its blocks come back when its graph is gone."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import cross_entropy
 
+from lorasdk.basemodel.unwrapping import unwrapped
 from lorasdk.data.encoding import TokenRow
 from lorasdk.data.packs import pack
 from lorasdk.data.prefix_tree import WORTH_SHARING, PrefixTree
@@ -25,6 +26,7 @@ from lorasdk.forward.passes import RowScore
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class PackInputs:
 class PackedPasses:
     """`lorasdk.forward.passes.Passes` by prefix trees, for models of attention and per-token functions."""
 
-    model: PeftModel
+    model: PreTrainedModel | PeftModel
     max_tokens: int
     """Tokens that a pass computes; a longer row has a pass to itself."""
     max_rows: int | None = None
@@ -88,12 +90,20 @@ class PackedPasses:
         """Rows with a common beginning together, packs of about equal cost."""
         return pack(rows, max_tokens=self.max_tokens, max_rows=self.max_rows)
 
+    def limited(self, max_rows: int) -> PackedPasses:
+        """The same with at most that many rows in a pass."""
+        return replace(self, max_rows=max_rows)
+
+    def forget(self) -> None:
+        """Let go of the blocks that no pass leases."""
+        self.memory.forget()
+
     @contextmanager
     def ready(self, key: int = 0) -> Iterator[None]:
         """Our attention and forwards on this model's modules; taken off again whatever happens."""
         with ExitStack() as stack:
             stack.enter_context(self.randomness.keyed(key, self.model.device))
-            stack.enter_context(attending(self.model.get_base_model()))
+            stack.enter_context(attending(unwrapped(self.model)))
             stack.enter_context(fused_with(self.fused))
             yield
 
@@ -136,16 +146,16 @@ class PackedPasses:
 
     def hidden(self, inputs: PackInputs) -> torch.Tensor:
         """(targets, size): the states that predict the targets."""
-        states: torch.Tensor = self._run(self.model.get_base_model().get_decoder(), inputs).last_hidden_state
+        states: torch.Tensor = self._run(unwrapped(self.model).get_decoder(), inputs).last_hidden_state
         return states[0].index_select(0, inputs.sources)
 
     def _head(self) -> torch.Tensor:
-        head: torch.Tensor = self.model.get_base_model().get_output_embeddings().weight
+        head: torch.Tensor = unwrapped(self.model).get_output_embeddings().weight
         return head
 
     def _logits(self, inputs: PackInputs) -> torch.Tensor:
         """(targets, vocabulary) float32, through the model's own head."""
-        logits: torch.Tensor = self._run(self.model.get_base_model(), inputs, logits_to_keep=inputs.sources).logits
+        logits: torch.Tensor = self._run(unwrapped(self.model), inputs, logits_to_keep=inputs.sources).logits
         return logits[0].float()
 
     def _run(self, part: torch.nn.Module, inputs: PackInputs, **more: object) -> Any:

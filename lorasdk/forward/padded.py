@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import cross_entropy
 
+from lorasdk.basemodel.unwrapping import unwrapped
 from lorasdk.data.encoding import TokenRow
 from lorasdk.forward.fused_modules import Fused, fused_with
 from lorasdk.forward.pass_randomness import PassRandomness
@@ -18,6 +19,7 @@ from lorasdk.forward.passes import RowScore
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from transformers import PreTrainedModel
 
 IGNORED = -100
 """Label of a position that the loss is not taken on, as in torch's cross-entropy."""
@@ -61,7 +63,7 @@ def pad(rows: Sequence[TokenRow], *, device: torch.device) -> PaddedBatch:
 class PaddedPasses:
     """`lorasdk.forward.passes.Passes` by padding rows of like length together."""
 
-    model: PeftModel
+    model: PreTrainedModel | PeftModel
     max_tokens: int
     """Tokens of a pass, padding included; a longer row has a pass to itself."""
     max_rows: int | None = None
@@ -80,6 +82,13 @@ class PaddedPasses:
                 parts.append([])
             parts[-1].append(row)
         return parts
+
+    def limited(self, max_rows: int) -> PaddedPasses:
+        """The same with at most that many rows in a pass."""
+        return replace(self, max_rows=max_rows)
+
+    def forget(self) -> None:
+        """Nothing is kept between passes."""
 
     @contextmanager
     def ready(self, key: int = 0) -> Iterator[None]:
@@ -104,7 +113,7 @@ class PaddedPasses:
     def _logits(self, rows: Sequence[TokenRow]) -> tuple[torch.Tensor, torch.Tensor]:
         """(rows, kept, vocabulary) float32 logits and (rows, kept) labels."""
         batch = pad(rows, device=self.model.device)
-        known = inspect.signature(self.model.get_base_model().forward).parameters
+        known = inspect.signature(unwrapped(self.model).forward).parameters
         inputs: dict[str, Any] = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         if "position_ids" in known:
             inputs["position_ids"] = batch.position_ids

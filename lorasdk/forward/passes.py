@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 
@@ -29,6 +29,14 @@ class Passes(Protocol):
 
     def split(self, rows: Sequence[TokenRow]) -> list[list[TokenRow]]:
         """Cut rows into forward passes that fit."""
+        ...
+
+    def limited(self, max_rows: int) -> Self:
+        """The same with at most that many rows in a pass."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of memory that is kept for the next pass."""
         ...
 
     def ready(self, key: int = 0) -> AbstractContextManager[None]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 DEFAULT_EPOCHS = 3
 """What `training` means when it says neither epochs nor steps."""
 PATHS = frozenset({"path"})
 """Options that are paths, whichever component they belong to."""
-ADDED_SINCE = frozenset({"pack_tokens"})
-"""Fields of `training` that came later: unset, they are no part of the meaning, so that fingerprints stay."""
+ADDED_SINCE: Mapping[str, Any] = MappingProxyType({"pack_tokens": None, "on_loss_spike": "tell"})
+"""Fields of `training` that came later, and what they are when unset: then they are no part of the meaning, so that
+fingerprints stay."""
+WITHOUT_EFFECT = frozenset({"checkpoint_every_steps", "keep_checkpoints"})
+"""Fields of `training` that decide nothing about the adapter."""
 _PATH_STARTS = ("./", "../", "/", "~")
 
 
@@ -23,7 +27,11 @@ def canonical(values: Mapping[str, Any]) -> str:
     number; a training that says neither epochs nor steps means 3 epochs.
     """
     meaning = {key: value for key, value in values.items() if key not in {"name", "output_dir"}}
-    training = {k: v for k, v in meaning["training"].items() if k not in ADDED_SINCE or v is not None}
+    training = {
+        key: value
+        for key, value in meaning["training"].items()
+        if key not in WITHOUT_EFFECT and (key not in ADDED_SINCE or value != ADDED_SINCE[key])
+    }
     unlimited = training["epochs"] is None and training["max_steps"] is None
     meaning["training"] = {**training, "epochs": DEFAULT_EPOCHS} if unlimited else training
     for key in ("source", "chat_template"):

@@ -158,6 +158,12 @@ class TrainingSection(Section):
     """Stop when the watched metric no longer improves."""
     keep: Literal["last", "best"] = "last"
     """Which weights become the adapter: the last, or those with the best watched metric."""
+    on_loss_spike: Literal["tell", "skip"] = "tell"
+    """When a step's loss is ten times the usual one: announce it, or also leave the weights as they were."""
+    checkpoint_every_steps: Count | None = None
+    """Write a checkpoint every so many steps; once per epoch when left out, and always when the run is stopped."""
+    keep_checkpoints: Count = 2
+    """Checkpoints kept on disk; older ones are deleted."""
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,11 +7,11 @@ import torch
 from tiny_training import chat, encoder_of, load_tiny, token_rows
 
 from lorasdk.contracts import Example
-from lorasdk.engine import loop
 from lorasdk.engine.batches import BatchPlan
 from lorasdk.engine.loop import run_training
 from lorasdk.engine.lora import attach_lora
 from lorasdk.engine.optimizer import adamw
+from lorasdk.engine.step_gradient import HALF_PRECISION_LOSS_SCALE, StepGradient
 from lorasdk.engine.task import TrainingTask
 from lorasdk.errors import TrainingError
 from lorasdk.events import EvaluationFinished, RunStopped, StepFinished
@@ -125,7 +126,7 @@ def test_gradients_are_clipped_to_the_norm(tiny_model_dir: Path, rows, monkeypat
 
 def test_weight_decay_is_not_applied_to_vectors():
     matrix, vector = (torch.nn.Parameter(torch.ones(shape)) for shape in ((2, 2), (2,)))
-    groups = adamw([matrix, vector], 0.5).param_groups
+    groups = adamw({"m": matrix, "v": vector}, 0.5).param_groups
     assert [(group["weight_decay"], group["params"][0].ndim) for group in groups] == [(0.5, 2), (0.0, 1)]
 
 
@@ -243,7 +244,9 @@ def test_the_best_weights_are_kept(tiny_model_dir: Path, rows):
 
 def test_half_precision_gradients_are_scaled_by_a_power_of_two_and_back(tiny_model_dir: Path, rows, monkeypatch):
     plain, model = train(tiny_model_dir, rows, max_steps=2)
-    monkeypatch.setattr(loop._Loop, "_scale", lambda self: loop.HALF_PRECISION_LOSS_SCALE)
+    real = StepGradient.of
+    scaled_up = staticmethod(lambda *given: replace(real(*given), scale=HALF_PRECISION_LOSS_SCALE))
+    monkeypatch.setattr(StepGradient, "of", scaled_up)
     scaled, other = train(tiny_model_dir, rows, max_steps=2)
     assert plain.history == scaled.history
     assert same(adapter(model), adapter(other))
