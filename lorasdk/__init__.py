@@ -38,6 +38,7 @@ from lorasdk.errors import (
     ResourceError,
     TrainingError,
 )
+from lorasdk.event_log import read_events
 from lorasdk.events import (
     AdapterAttached,
     AdapterSaved,
@@ -69,7 +70,7 @@ from lorasdk.results import (
     TrainResult,
     ValidationPoint,
 )
-from lorasdk.stopping import StopToken
+from lorasdk.stopping import StopToken, stop_on_signals
 
 __all__ = [
     "AdapterAttached",
@@ -122,5 +123,7 @@ __all__ = [
     "build_manager",
     "hookimpl",
     "load_recipe",
+    "read_events",
     "recipe_schema",
+    "stop_on_signals",
 ]

@@ -35,7 +35,10 @@ for verb in (validate, preview, train, evaluate, infer, chat, schema, demo):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0, 1 (a run failed), 2 (input), 3 (resources), 4 (damaged state), 130 (Ctrl-C)."""
+    """Run one command and exit: 0, 1 (a run failed), 2 (input), 3 (resources), 4 (damaged state).
+
+    130 after a second Ctrl-C, 143 after SIGTERM.
+    """
     if arguments is None:  # started as a program, not called from one
         keep_freed_memory()
     given = list(sys.argv[1:] if arguments is None else arguments)

@@ -12,17 +12,19 @@ from lorasdk.results import TrainResult
 
 def train(recipe: Recipe, set_: Set = None, json: Json = False) -> None:
     """Train the adapter that a recipe describes."""
-    with (
-        FineTuner.from_recipe(recipe, overrides=set_ or ()) as tuner,
-        shown_progress() as watcher,
-        stop_on_interrupt() as stop,
-    ):
-        result = tuner.train(on_event=watcher, stop=stop)
+    with stop_on_interrupt() as stop:
+        with FineTuner.from_recipe(recipe, overrides=set_ or ()) as tuner, shown_progress() as watcher:
+            result = tuner.train(on_event=watcher, stop=stop)
+        _show(result, json=json)
+
+
+def _show(result: TrainResult, *, json: bool) -> None:
     if json:
         print_json(summary(result))
         return
     console = results_console()
-    console.print(f"{result.steps} steps in {result.seconds:.0f} s, loss {result.loss:.4f} ({result.stopped})")
+    loss = f"loss {result.loss:.4f} " if result.history else ""
+    console.print(f"{result.steps} steps in {result.seconds:.0f} s, {loss}({result.stopped})")
     console.print(f"adapter: {result.adapter_dir}", soft_wrap=True)
 
 

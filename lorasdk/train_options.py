@@ -1,0 +1,20 @@
+"""What a host may ask of one training beside the recipe: data that reaches it through threads and processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Resume: TypeAlias = Literal["never", "auto", "must"] | Path
+"""Begin anew, go on where the last run stopped if there is one, insist on that, or go on from this folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """How one training begins."""
+
+    resume: Resume = "never"
+    """Whether it goes on where another one stopped."""
+    allow_changes: tuple[str, ...] = ()
+    """Names of what may differ from the run that it goes on with."""
