@@ -17,6 +17,7 @@ from lorasdk.resolving import resolve
 from lorasdk.results import Completion, EvalReport, PreviewRow, TrainResult
 from lorasdk.run_folder import find_adapter_dir, recipe_dir_of
 from lorasdk.stopping import StopToken
+from lorasdk.train_options import TrainOptions
 from lorasdk.tuner_state import OnEvent, TunerState
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class FineTuner:
             TrainingError: a loss is not finite, or a training of this tuner is running already.
             ResourceError: memory or disk.
         """
-        return self._state.train(self._state.emitter(on_event), stop or StopToken())
+        return self._state.train(self._state.emitter(on_event), stop or StopToken(), TrainOptions())
 
     def infer(
         self, prompt: Prompts, *, adapter: bool = True, on_event: OnEvent | None = None, **generation: object

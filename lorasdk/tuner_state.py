@@ -22,6 +22,7 @@ from lorasdk.resolving import Resolved
 from lorasdk.results import TrainResult
 from lorasdk.run_folder import new_run_dir
 from lorasdk.stopping import StopToken
+from lorasdk.train_options import TrainOptions
 
 if TYPE_CHECKING:
     from lorasdk.artifacts.passport import Passport
@@ -89,14 +90,19 @@ class TunerState:
                 self._bench = Workbench.of(self.resolved, trust_remote_code=self.trust_remote_code, emit=emit)
             return self._bench
 
-    def train(self, emit: Emit, stop: StopToken) -> TrainResult:
-        """Train from the start; afterwards the tuner answers with the new adapter.
+    def train(self, emit: Emit, stop: StopToken, options: TrainOptions) -> TrainResult:
+        """Train; afterwards the tuner answers with the new adapter.
 
         If it fails, the tuner answers with the adapter it had before, if any.
         """
+        with self.exclusively():
+            return self.train_exclusively(emit, stop, options)
+
+    def train_exclusively(self, emit: Emit, stop: StopToken, options: TrainOptions) -> TrainResult:  # noqa: ARG002
+        """The same for a caller that has claimed the tuner with `exclusively`."""
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise TrainingError(several_processes(os.environ["WORLD_SIZE"]))
-        with self._exclusively(), _quietly_imported():
+        with _quietly_imported():
             from lorasdk.training_run import TrainingRun
 
             began = time.perf_counter()
@@ -186,8 +192,18 @@ class TunerState:
         if bench is not None:
             bench.release()
 
+    def adopt(self, adapter_dir: Path) -> None:
+        """Answer with an adapter that was trained elsewhere; it is loaded when it is asked."""
+        self.close()
+        self.adapter_dir = adapter_dir
+
     @contextmanager
-    def _exclusively(self) -> Iterator[None]:
+    def exclusively(self) -> Iterator[None]:
+        """Claim the tuner for one training.
+
+        Raises:
+            TrainingError: a training is running.
+        """
         if not self._training.acquire(blocking=False):
             raise TrainingError(busy("train"))
         try:
