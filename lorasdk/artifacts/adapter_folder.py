@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
-import shutil
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorasdk.artifacts.passport import FILE_NAME, Passport
-from lorasdk.errors import AdapterError, Problem, ResourceError
+from lorasdk.checkpoints import fault_points
+from lorasdk.checkpoints.whole_folder import whole_folder
+from lorasdk.errors import AdapterError, Problem
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -49,20 +48,12 @@ def save_adapter(
     _require_saved_embeddings(model, base_vocabulary)
     if folder.exists():
         raise AdapterError(_exists(folder))
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            _write_peft(model, draft, base_name, initial)
-            made = passport(_sha256(draft / WEIGHTS))
-            (draft / FILE_NAME).write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            flush_folder(draft)
-            draft.chmod(0o755)
-            draft.rename(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    except OSError as error:
-        raise ResourceError(_disk_refuses(folder, error)) from error
+    with whole_folder(folder, what="the adapter", code="adapter.disk", parents=True) as draft:
+        _write_peft(model, draft, base_name, initial)
+        fault_points.reach("file-written")
+        made = passport(_sha256(draft / WEIGHTS))
+        (draft / FILE_NAME).write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        fault_points.reach("file-written")
     return made
 
 
@@ -122,29 +113,10 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def flush_folder(folder: Path) -> None:
-    """Bring files and folder to the disk, so that the rename cannot come before them."""
-    for path in [*folder.iterdir(), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def _exists(folder: Path) -> Problem:
     return Problem(
         code="adapter.exists",
         message="the folder exists; nothing is ever overwritten",
         place=str(folder.absolute()),
         fix="choose another output_dir or name",
-    )
-
-
-def _disk_refuses(folder: Path, error: OSError) -> Problem:
-    return Problem(
-        code="adapter.disk",
-        message=f"the adapter could not be written: {error}",
-        place=str(folder.absolute()),
-        fix="free disk space or choose another output_dir; nothing half-written was left",
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import AutoModelForCausalLM
 
-from lorasdk.artifacts.adapter_folder import flush_folder
 from lorasdk.basemodel.quiet import quiet
-from lorasdk.errors import AdapterError, Problem, ResourceError
+from lorasdk.checkpoints import fault_points
+from lorasdk.checkpoints.whole_folder import whole_folder
+from lorasdk.errors import AdapterError, Problem
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -52,27 +51,16 @@ def write_merged_model(
     if folder.exists() and any(folder.iterdir()):
         raise AdapterError(_not_empty(folder))
     expected = [_log_probabilities(model, prompt) for prompt in prompts]
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise ResourceError(_disk_refuses(folder, error)) from error
-    try:
+    with whole_folder(folder, what="the merged model", code="export.disk", parents=True) as draft:
         with quiet():
             model.merge_and_unload().save_pretrained(str(draft))
             tokenizer.save_pretrained(str(draft))
             reloaded = AutoModelForCausalLM.from_pretrained(str(draft), dtype=torch.float32, local_files_only=True)
+        fault_points.reach("file-written")
         found = [_log_probabilities(reloaded.to(model.device), prompt) for prompt in prompts]
         difference = max((a - b).abs().max().item() for a, b in zip(expected, found, strict=True))
         if not difference <= TOLERANCE:
             raise AdapterError(_differs(folder, difference))
-        flush_folder(draft)
-        draft.chmod(0o755)
-        draft.replace(folder)
-    except OSError as error:
-        raise ResourceError(_disk_refuses(folder, error)) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return MergedModel(folder, difference)
 
 
@@ -101,13 +89,4 @@ def _differs(folder: Path, difference: float) -> Problem:
         found=f"{difference:.2g}",
         allowed=f"at most {TOLERANCE}",
         fix="serve the adapter on its base model instead",
-    )
-
-
-def _disk_refuses(folder: Path, error: OSError) -> Problem:
-    return Problem(
-        code="export.disk",
-        message=f"the merged model could not be written: {error}",
-        place=str(folder),
-        fix="free disk space or choose another folder; nothing half-written was left",
     )

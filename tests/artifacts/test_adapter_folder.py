@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from tiny_training import load_tiny
 
-from lorasdk.artifacts import adapter_folder
 from lorasdk.artifacts.adapter_folder import save_adapter
 from lorasdk.artifacts.passport import FILE_NAME, read_passport
 from lorasdk.basemodel.quiet import quiet
+from lorasdk.checkpoints import whole_folder
 from lorasdk.engine.lora import attach_lora
 from lorasdk.errors import AdapterError, ResourceError
 from lorasdk.recipe.schema import LoraSection
@@ -49,7 +49,7 @@ def test_a_write_that_fails_leaves_nothing(model, tmp_path: Path, monkeypatch):
     def full(_folder):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(adapter_folder, "flush_folder", full)
+    monkeypatch.setattr(whole_folder, "flush_tree", full)
     with pytest.raises(ResourceError, match="No space left"):
         save(model, tmp_path / "adapter")
     assert list(tmp_path.iterdir()) == []
