@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lorasdk.checkpoints import Checkpoint, CheckpointStore, fault_points
-from lorasdk.events import Event
+from lorasdk.checkpoints.layout import step_path
+from lorasdk.events import Event, Notice
 
 NAMES = ("adapter.safetensors", "optimizer.safetensors", "scheduler.json", "rng.json", "state/position.json")
 ALL_NAMES = (*NAMES, "manifest.json")
@@ -43,3 +44,19 @@ def is_whole(checkpoint: Checkpoint) -> bool:
 
 def names(run_dir: Path) -> list[str]:
     return sorted(path.name for path in (run_dir / "checkpoints").iterdir())
+
+
+def checkpoint(run_dir: Path, step: int) -> Path:
+    return step_path(run_dir / "checkpoints", step)
+
+
+def newest_step(run_dir: Path, events: list[Event] | None = None) -> int:
+    """Step of the newest checkpoint, which must be whole whatever the store thinks of it."""
+    found = a_store(run_dir, events=events).newest()
+    assert found is not None
+    assert is_whole(found)
+    return found.step
+
+
+def codes(events: list[Event]) -> list[str]:
+    return [event.code for event in events if isinstance(event, Notice)]
