@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from lorasdk.errors import DataError
-from lorasdk.events import Event
+from lorasdk.events import Emit, Event
 from lorasdk.records import event_of, event_record, read_line, record_line
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,16 @@ class EventLog:
     def _give_up(self, why: object) -> None:
         logger.warning("events are no longer written to %s: %s", self.path, why)
         self.__exit__(None, None, None)
+
+
+def both(log: EventLog, emit: Emit) -> Emit:
+    """Announce to the file first, so that an observer that reads it finds what it is told."""
+
+    def announce(event: Event) -> None:
+        log(event)
+        emit(event)
+
+    return announce
 
 
 def read_events(path: str | os.PathLike[str]) -> Iterator[Event]:

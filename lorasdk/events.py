@@ -32,6 +32,8 @@ class RunStarted:
     """``Recipe.name``."""
     recipe_fingerprint: str
     """``Recipe.fingerprint``."""
+    resumed_from: int = 0
+    """Steps that were taken already; 0 for a run from the start."""
 
 
 @dataclass(frozen=True, slots=True)

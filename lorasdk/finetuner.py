@@ -8,16 +8,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from lorasdk import answering
 from lorasdk.contracts import Row
-from lorasdk.plugins import Manager, build_manager
+from lorasdk.opening import open_adapter, open_recipe
+from lorasdk.plugins import build_manager
 from lorasdk.recipe import Recipe, load_recipe
 from lorasdk.recipe.loading import RecipeSource
 from lorasdk.recipe.overrides import Overrides
-from lorasdk.resolving import resolve
 from lorasdk.results import Completion, EvalReport, PreviewRow, TrainResult
-from lorasdk.run_folder import find_adapter_dir, recipe_dir_of
+from lorasdk.running.run import Run
+from lorasdk.running.starting import Isolation, start_run
 from lorasdk.stopping import StopToken
-from lorasdk.train_options import TrainOptions
+from lorasdk.train_options import Resume, TrainOptions
 from lorasdk.tuner_state import OnEvent, TunerState
 
 if TYPE_CHECKING:
@@ -32,26 +34,9 @@ class FineTuner:
     until `close`, or the end of a ``with`` block.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        manager: Manager,
-        *,
-        rows: Mapping[str, Iterable[Row]],
-        trust_remote_code: bool,
-        adapter_dir: Path | None = None,
-        allow_base_mismatch: bool = False,
-    ) -> None:
+    def __init__(self, state: TunerState) -> None:
         """Not for callers: `from_recipe` and `from_adapter` say what is needed."""
-        # An adapter may answer long after the rows it was trained on are gone.
-        self._state = TunerState(
-            resolve(recipe, manager, rows, check_data=adapter_dir is None),
-            manager,
-            handed_over=frozenset(rows),
-            trust_remote_code=trust_remote_code,
-            adapter_dir=adapter_dir,
-            allow_base_mismatch=allow_base_mismatch,
-        )
+        self._state = state
 
     @classmethod
     def from_recipe(
@@ -86,7 +71,7 @@ class FineTuner:
         """
         loaded = load_recipe(recipe, overrides=overrides)
         manager = build_manager(plugins, discover=discover, blocked=blocked, allowed=allowed)
-        return cls(loaded, manager, rows=data or {}, trust_remote_code=trust_remote_code)
+        return cls(open_recipe(loaded, manager, rows=data or {}, trust_remote_code=trust_remote_code))
 
     @classmethod
     def from_adapter(
@@ -119,21 +104,15 @@ class FineTuner:
             AdapterError: there is no adapter, or it is damaged.
             LorasdkError: as `from_recipe`.
         """
-        from lorasdk.artifacts.passport import read_passport
-
-        adapter_dir = find_adapter_dir(Path(path).expanduser().absolute())
-        base_dir = recipe_dir_of(adapter_dir)
-        recipe = load_recipe(read_passport(adapter_dir).recipe, overrides=overrides)
-        if base_dir is not None:
-            recipe = recipe.with_base_dir(base_dir)
-        return cls(
-            recipe,
+        state = open_adapter(
+            Path(path),
             build_manager(plugins, discover=discover, blocked=blocked, allowed=allowed),
+            overrides=overrides,
             rows=data or {},
             trust_remote_code=trust_remote_code,
-            adapter_dir=adapter_dir,
             allow_base_mismatch=allow_base_mismatch,
         )
+        return cls(state)
 
     @property
     def recipe(self) -> Recipe:
@@ -145,27 +124,64 @@ class FineTuner:
 
         The masks of all rows are proved on the way, as before a training.
         """
-        from lorasdk.data.previewing import preview_rows
+        return answering.preview(self._state, rows)
 
-        emit = self._state.emitter(None)
-        bench = self._state.bench(emit)
-        prepared = bench.prepare(self._state.read(emit), emit)
-        return tuple(row for split in prepared.values() for row in preview_rows(split, bench.encoder, rows))
-
-    def train(self, *, on_event: OnEvent | None = None, stop: StopToken | None = None) -> TrainResult:
-        """Train an adapter from the start and save it in a new folder under the recipe's ``output_dir``.
+    def train(
+        self,
+        *,
+        on_event: OnEvent | None = None,
+        stop: StopToken | None = None,
+        resume: Resume | str | os.PathLike[str] = "never",
+        allow_changes: Iterable[str] = (),
+    ) -> TrainResult:
+        """Train an adapter and save it in a run's folder under the recipe's ``output_dir``.
 
         Args:
             on_event: called with every event, in the calling thread.
             stop: looked at before each forward pass; when thrown, what was learnt so far is saved and returned.
+            resume: ``never`` begins a new run. ``auto`` goes on with the latest run if it did not come to its end,
+                ``must`` insists on one, and a path names it. It goes on from its newest whole checkpoint, and ends
+                with the bits of a run that was never interrupted.
+            allow_changes: what may differ from the run that was begun, by name, such as ``training.learning_rate`` or
+                ``versions``; the adapter's passport then says that it is not bit-exact.
 
         Raises:
+            CheckpointError: there is nothing to resume, all checkpoints are damaged, or something else than was
+                allowed has changed since the run began.
             DataError: rows cannot be used or a mask cannot be proved.
             ModelError: the base model cannot be loaded or adapted.
             TrainingError: a loss is not finite, or a training of this tuner is running already.
             ResourceError: memory or disk.
         """
-        return self._state.train(self._state.emitter(on_event), stop or StopToken(), TrainOptions())
+        options = TrainOptions.of(resume, allow_changes)
+        return self._state.train(self._state.emitter(on_event), stop or StopToken(), options)
+
+    def start(
+        self,
+        *,
+        isolation: Isolation = "thread",
+        on_event: OnEvent | None = None,
+        stop: StopToken | None = None,
+        resume: Resume | str | os.PathLike[str] = "never",
+        allow_changes: Iterable[str] = (),
+    ) -> Run:
+        """Begin what `train` does and return at once.
+
+        Args:
+            isolation: ``thread``: in a thread of this program. ``process``: in a process of its own, whose end, also a
+                violent one, is an error here and nothing else, and gives all memory back.
+            on_event: called with every event, in a thread of the run.
+            stop: a switch of your own; `Run.stop` throws it.
+            resume: as in `train`.
+            allow_changes: as in `train`.
+
+        Raises:
+            TrainingError: a training of this tuner is running, or no process is possible here.
+            PluginError, DataError: with ``process``, a plugin or a row in memory that cannot be handed over.
+            ResourceError: the system gives no process.
+        """
+        options = TrainOptions.of(resume, allow_changes)
+        return start_run(self._state, isolation=isolation, on_event=on_event, stop=stop or StopToken(), options=options)
 
     def infer(
         self, prompt: Prompts, *, adapter: bool = True, on_event: OnEvent | None = None, **generation: object
@@ -186,23 +202,15 @@ class FineTuner:
             InferenceError: an empty or too long prompt, a bad setting, or no adapter yet.
             AdapterError: the saved adapter does not fit the base model or its template.
         """
-        from lorasdk.inference.prompts import conversations
-
-        turns, single = conversations(prompt)
         emit = self._state.emitter(on_event)
-        answers = self._state.predictor(generation, adapter=adapter, emit=emit).complete(turns)
-        return answers[0] if single else answers
+        return answering.answer(self._state, prompt, generation, adapter=adapter, emit=emit)
 
     def stream(self, prompt: Prompt, *, adapter: bool = True, **generation: object) -> Iterator[str]:
         """Answer one prompt piece by piece; closing the iterator early ends the work.
 
         Args and errors are those of `infer`.
         """
-        from lorasdk.inference.prompts import conversation
-
-        turns = conversation(prompt)
-        emit = self._state.emitter(None)
-        return self._state.predictor(generation, adapter=adapter, emit=emit).stream(turns)
+        return answering.stream(self._state, prompt, generation, adapter=adapter)
 
     def evaluate(self, *, on_event: OnEvent | None = None, stop: StopToken | None = None) -> EvalReport:
         """Score the untouched base model and the adapter on the test rows, with the recipe's evaluators.
@@ -211,13 +219,7 @@ class FineTuner:
             DataError: the recipe has no test rows, or they are not those the adapter's passport names.
             InferenceError: there is no adapter yet, or `stop` was thrown.
         """
-        from lorasdk.evaluation.comparing import compare
-
-        emit = self._state.emitter(on_event)
-        tuned = self._state.predictor({}, adapter=True, emit=emit, stop=stop, label="tuned")
-        base = self._state.predictor({}, adapter=False, emit=emit, stop=stop, label="base")
-        examples = self._state.test_examples(emit)
-        return compare(examples, self._state.resolved.evaluators, base=base, tuned=tuned)
+        return answering.compare_with_base(self._state, self._state.emitter(on_event), stop)
 
     def export(self, folder: str | os.PathLike[str], *, on_event: OnEvent | None = None) -> Path:
         """Write base model and adapter merged into one ordinary model that transformers loads.

@@ -11,6 +11,7 @@ from lorasdk.data.examples import Examples
 from lorasdk.data.prepare import PreparedSplit
 from lorasdk.engine.task import Trained
 from lorasdk.events import AdapterAttached
+from lorasdk.run_checkpoints import RunCheckpoints
 from lorasdk.workbench import Workbench
 
 
@@ -20,6 +21,7 @@ def make_passport(
     trained: Trained,
     attached: AdapterAttached,
     data: Mapping[str, SplitPart],
+    checkpoints: RunCheckpoints,
     seconds: float,
     adapter_sha256: str,
 ) -> Passport:
@@ -40,7 +42,7 @@ def make_passport(
         ),
         template=TemplatePart(sha256=template.sha256, origin=template.origin),
         data=dict(data),
-        training=_training_part(trained, attached, seconds),
+        training=_training_part(trained, attached, checkpoints, seconds),
         adapter_sha256=adapter_sha256,
         versions=library_versions(),
     )
@@ -57,7 +59,9 @@ def describe_split(examples: Examples, split: PreparedSplit) -> SplitPart:
     )
 
 
-def _training_part(trained: Trained, attached: AdapterAttached, seconds: float) -> TrainingPart:
+def _training_part(
+    trained: Trained, attached: AdapterAttached, checkpoints: RunCheckpoints, seconds: float
+) -> TrainingPart:
     tail = trained.history[-max(1, len(trained.history) // 10) :]
     return TrainingPart(
         steps=trained.steps,
@@ -71,4 +75,7 @@ def _training_part(trained: Trained, attached: AdapterAttached, seconds: float) 
         trainable_parameters=attached.trainable_parameters,
         total_parameters=attached.total_parameters,
         trainable_share=attached.trainable_share,
+        resumed_at=checkpoints.resumed_at,
+        changes=checkpoints.changes,
+        bit_exact=not checkpoints.changes,
     )

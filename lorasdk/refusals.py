@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -41,6 +42,26 @@ def no_adapter() -> Problem:
     )
 
 
+def abandoned(run_dir: Path, steps: int) -> Problem:
+    """Somebody stopped a run and did not want what it had learnt."""
+    return Problem(
+        code="run.abandoned",
+        message=f"the run was stopped after {steps} steps and left no adapter, as was asked",
+        place=str(run_dir),
+        fix="stop with save=True to keep what was learnt so far",
+    )
+
+
+def stopped_too_early(run_dir: Path, init: str) -> Problem:
+    """A run was stopped before there was anything to save."""
+    return Problem(
+        code="run.stopped-too-early",
+        message=f"the run was stopped before its rows were ready, which lora.init: {init} needs to make an adapter",
+        place=str(run_dir),
+        fix="train again; with resume='auto' the run goes on from its last checkpoint, if it has one",
+    )
+
+
 def no_test_rows() -> Problem:
     """Nothing to compare on."""
     return Problem(
@@ -48,6 +69,16 @@ def no_test_rows() -> Problem:
         message="the recipe has no test rows to compare on",
         field="data.test",
         fix="set data.test to a file or a share such as 0.1, or hand rows over in data={'test': …}",
+    )
+
+
+def out_of_memory(error: MemoryError) -> Problem:
+    """The machine has no memory left outside of the passes, which can be made smaller."""
+    return Problem(
+        code="memory.exhausted",
+        message="memory ran out while the data or the model were made ready",
+        found=str(error) or "MemoryError",
+        fix="free memory, take a smaller base model or base_model.quantization: nf4, or set data.….max_rows",
     )
 
 

@@ -23,6 +23,21 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerScore:
+    """How likely a model finds an answer that it is given."""
+
+    log_probability: float
+    """Σ ln p(token | the prompt and what is before it in the answer), in nats, at most 0."""
+    tokens: int
+    """Tokens of the answer, the one that ends the turn included."""
+
+    @property
+    def per_token(self) -> float:
+        """Mean log-probability of a token, in nats."""
+        return self.log_probability / self.tokens
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """A run of tokens of a previewed row that are all trained on, or all not."""
 
@@ -108,6 +123,8 @@ class TrainResult:
     """Duration from the call to the saved adapter."""
     peak_memory_bytes: int
     """Highest memory use seen after a forward pass: resident set of the process on a CPU, else allocated memory."""
+    resumed_from: int = 0
+    """Steps that were taken already when this call began; 0 for a run from the start."""
 
     @property
     def trainable_share(self) -> float:
@@ -128,9 +145,9 @@ class Score:
     evaluator: str
     """Name of the evaluator."""
     base: float
-    """Mean score of the base model."""
+    """Aggregate of the base model's scores: their mean, unless the evaluator has another."""
     tuned: float
-    """Mean score with the adapter."""
+    """Aggregate of the scores with the adapter."""
     base_rows: tuple[float, ...]
     """Score of each row, base model."""
     tuned_rows: tuple[float, ...]

@@ -21,7 +21,7 @@ def new_run_dir(parent: Path, *, recipe_yaml: str, recipe_dir: Path) -> Path:
     """
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        number = max((int(path.name[4:]) for path in _runs(parent)), default=0) + 1
+        number = max((int(path.name[4:]) for path in runs_in(parent)), default=0) + 1
         while True:
             run_dir = parent / f"run-{number:04d}"
             try:
@@ -50,7 +50,7 @@ def find_adapter_dir(path: Path) -> Path:
     Raises:
         AdapterError: there is none.
     """
-    candidates = [path, path / ADAPTER, *(run / ADAPTER for run in reversed(_runs(path)))]
+    candidates = [path, path / ADAPTER, *(run / ADAPTER for run in reversed(runs_in(path)))]
     for candidate in candidates:
         if (candidate / PASSPORT).is_file():
             return candidate
@@ -80,5 +80,7 @@ def recipe_dir_of(adapter_dir: Path) -> Path | None:
         raise AdapterError(problem) from error
 
 
-def _runs(parent: Path) -> list[Path]:
-    return sorted(path for path in parent.glob("run-*") if path.name[4:].isdecimal() and path.is_dir())
+def runs_in(parent: Path) -> list[Path]:
+    """The folders of a recipe's runs, the latest last."""
+    runs = (path for path in parent.glob("run-*") if path.name[4:].isdecimal() and path.is_dir())
+    return sorted(runs, key=lambda path: int(path.name[4:]))

@@ -17,6 +17,10 @@ ENDED_BY_SIGNAL = 128
 """What shells add to a signal's number when it ended a program."""
 
 
+class StopRequestedError(Exception):
+    """Unwinds work that the host no longer wants, down to where it began; it never reaches the host."""
+
+
 class StopToken:
     """A switch that the host throws, from any thread, and that running work looks at between micro-batches.
 
@@ -62,6 +66,15 @@ class StopToken:
     def saving(self) -> bool:
         """Whether work that stops keeps what was learnt so far."""
         return self._saving
+
+    def check(self) -> None:
+        """Leave work that is no longer wanted.
+
+        Raises:
+            StopRequestedError: the token is stopped; whoever began the work catches it.
+        """
+        if self.stopped:
+            raise StopRequestedError
 
     def _asked(self, when: Callable[[], bool]) -> bool:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -18,3 +20,10 @@ class TrainOptions:
     """Whether it goes on where another one stopped."""
     allow_changes: tuple[str, ...] = ()
     """Names of what may differ from the run that it goes on with."""
+
+    @classmethod
+    def of(cls, resume: Resume | str | os.PathLike[str], allow_changes: Iterable[str]) -> TrainOptions:
+        """Tell words from paths."""
+        words: tuple[Literal["never", "auto", "must"], ...] = ("never", "auto", "must")
+        chosen: Resume = next((word for word in words if word == resume), Path(resume))
+        return cls(chosen, (allow_changes,) if isinstance(allow_changes, str) else tuple(allow_changes))

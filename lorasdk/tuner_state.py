@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 from lorasdk.contracts import Example
 from lorasdk.data.prepare import check_unchanged
 from lorasdk.data.sources import read_splits
-from lorasdk.errors import DataError, InferenceError, TrainingError
+from lorasdk.errors import DataError, InferenceError, ResourceError, TrainingError
+from lorasdk.event_log import EVENTS, EventLog, both
 from lorasdk.events import Emit, Event
 from lorasdk.plugins import Manager
-from lorasdk.refusals import busy, generation_settings, no_adapter, no_test_rows, several_processes
+from lorasdk.refusals import busy, generation_settings, no_adapter, no_test_rows, out_of_memory, several_processes
 from lorasdk.resolving import Resolved
 from lorasdk.results import TrainResult
-from lorasdk.run_folder import new_run_dir
-from lorasdk.stopping import StopToken
+from lorasdk.resuming import run_dir_for
+from lorasdk.run_lock import run_lock
+from lorasdk.stopping import StopRequestedError, StopToken
 from lorasdk.train_options import TrainOptions
 
 if TYPE_CHECKING:
@@ -73,12 +75,13 @@ class TunerState:
 
         return emit
 
-    def read(self, emit: Emit) -> dict[str, Examples]:
-        """All splits, read at the first call."""
+    def read(self, emit: Emit, *, between: Callable[[], None] = lambda: None) -> dict[str, Examples]:
+        """All splits, read at the first call; `between` is called before each example and may raise."""
         with self._loading:
             if self._examples is None:
                 recipe = self.resolved.recipe
-                self._examples = read_splits(self.resolved.sources, recipe.data, seed=recipe.training.seed, emit=emit)
+                sources, seed = self.resolved.sources, recipe.training.seed
+                self._examples = read_splits(sources, recipe.data, seed=seed, emit=emit, between=between)
             return self._examples
 
     def bench(self, emit: Emit) -> Workbench:
@@ -98,7 +101,7 @@ class TunerState:
         with self.exclusively():
             return self.train_exclusively(emit, stop, options)
 
-    def train_exclusively(self, emit: Emit, stop: StopToken, options: TrainOptions) -> TrainResult:  # noqa: ARG002
+    def train_exclusively(self, emit: Emit, stop: StopToken, options: TrainOptions) -> TrainResult:
         """The same for a caller that has claimed the tuner with `exclusively`."""
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise TrainingError(several_processes(os.environ["WORLD_SIZE"]))
@@ -106,22 +109,37 @@ class TunerState:
             from lorasdk.training_run import TrainingRun
 
             began = time.perf_counter()
-            recipe = self.resolved.recipe
-            splits = self.read(emit)
-            parent = recipe.path(recipe.output_dir) / recipe.name
-            run_dir = new_run_dir(parent, recipe_yaml=recipe.to_yaml(), recipe_dir=recipe.base_dir)
+            splits = self._read_unless_stopped(emit, stop)
+            run_dir = run_dir_for(self.resolved.recipe, options.resume)
             self.close()
-            try:
-                run = TrainingRun(self.bench(emit), run_dir, emit, stop, began)
+            with run_lock(run_dir, emit=emit), EventLog(run_dir / EVENTS) as log, self._closed_on_failure():
+                told = both(log, emit)
+                run = TrainingRun(self.bench(told), run_dir, told, stop, began, options.allow_changes)
                 result = run.run(splits)
-            except BaseException:
-                self.close()
-                raise
             if run.base_changed:
                 # The model in memory is not the base any more; the saved adapter fits the base loaded anew.
                 self.close()
             self.adapter_dir = result.adapter_dir
             return result
+
+    def _read_unless_stopped(self, emit: Emit, stop: StopToken) -> dict[str, Examples]:
+        """All splits, or none if the host stops the run meanwhile."""
+        try:
+            return self.read(emit, between=stop.check)
+        except StopRequestedError:
+            return {}
+
+    @contextmanager
+    def _closed_on_failure(self) -> Iterator[None]:
+        """Let go of a model in an unknown state, and say in our words that memory ran out."""
+        try:
+            yield
+        except MemoryError as error:
+            self.close()
+            raise ResourceError(out_of_memory(error)) from error
+        except BaseException:
+            self.close()
+            raise
 
     def predictor(
         self,

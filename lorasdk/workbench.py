@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,8 +60,13 @@ class Workbench:
             emit(Notice("template.fallback", f"the tokenizer has no chat template; using {template.origin}"))
         return cls(resolved, trust_remote_code, Encoder.of(tokenizer, template), located)
 
-    def prepare(self, splits: Mapping[str, Examples], emit: Emit) -> dict[str, PreparedSplit]:
-        """Encode and prove every split, or recall from the user's cache what that gave."""
+    def prepare(
+        self, splits: Mapping[str, Examples], emit: Emit, *, between: Callable[[], None] = lambda: None
+    ) -> dict[str, PreparedSplit]:
+        """Encode and prove every split, or recall from the user's cache what that gave.
+
+        `between` is called before each example and may raise to end the work.
+        """
         cache = TokenCache.of_user()
         return {
             name: prepare_split(
@@ -72,6 +77,7 @@ class Workbench:
                 skipped=examples.skipped,
                 emit=emit,
                 remembered=Remembered(cache, examples.identity),
+                between=between,
             )
             for name, examples in splits.items()
         }

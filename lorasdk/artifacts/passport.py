@@ -86,6 +86,12 @@ class TrainingPart(_Part):
     """Parameters of base model and adapter."""
     trainable_share: float
     """The one divided by the other."""
+    resumed_at: tuple[int, ...] = ()
+    """Steps at which the run was taken up again."""
+    changes: tuple[str, ...] = ()
+    """What differed then: fields that the caller allowed to change, and properties of the machine."""
+    bit_exact: bool = True
+    """Whether the same recipe ends with these bits on the same machine: nothing differed."""
 
 
 class Passport(_Part):

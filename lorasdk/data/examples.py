@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from reprlib import repr as short_repr
@@ -34,11 +34,19 @@ class Examples:
     """Hash of `sha256` and the examples' row numbers."""
 
     @classmethod
-    def of(cls, items: Iterable[Example], *, skipped: int, store: Sequence[Example] | None = None) -> Examples:
+    def of(
+        cls,
+        items: Iterable[Example],
+        *,
+        skipped: int,
+        store: Sequence[Example] | None = None,
+        between: Callable[[], None] = lambda: None,
+    ) -> Examples:
         """Hash examples as they pass, and put them into a store unless they are in one already."""
         digest, numbers = hashlib.sha256(), hashlib.sha256()
         kept = ExampleStore() if store is None else None
         for example in items:
+            between()
             digest.update(canonical_json(example.messages, example.text, example.tools) + b"\n")
             numbers.update(b"%d\n" % example.row)
             if kept is not None:
@@ -50,7 +58,14 @@ class Examples:
         return cls(all_of_them, skipped, form, sha256, identity)
 
 
-def read_examples(rows: Iterable[Row], *, source: DataSource, origin: str, bad: BadRows) -> Examples:
+def read_examples(
+    rows: Iterable[Row],
+    *,
+    source: DataSource,
+    origin: str,
+    bad: BadRows,
+    between: Callable[[], None] = lambda: None,
+) -> Examples:
     """Convert rows.
 
     Args:
@@ -58,11 +73,13 @@ def read_examples(rows: Iterable[Row], *, source: DataSource, origin: str, bad: 
         source: format, column mapping and `max_rows`.
         origin: name of the source, for messages.
         bad: takes faulty rows, those of the loader included.
+        between: called before each example; may raise to end the work.
 
     Raises:
         DataError: nothing can be used, or rows are faulty and the policy is ``error``.
     """
-    read = Examples.of(_examples(_mappings(rows, source.max_rows, origin, bad), source, origin, bad), skipped=0)
+    examples = _examples(_mappings(rows, source.max_rows, origin, bad), source, origin, bad)
+    read = Examples.of(examples, skipped=0, between=between)
     bad.settle()
     if not read.items:
         raise DataError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lorasdk.contracts import Example
@@ -28,6 +28,8 @@ class PreparedSplit:
     """What the model sees; each is read when it is asked for."""
     counts: DataPrepared
     """Rows and tokens, as announced."""
+    encoded_sha256: str
+    """Hash of the rows' tokens and spans, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ def prepare_split(
     skipped: int,
     emit: Emit,
     remembered: Remembered | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> PreparedSplit:
     """Encode and prove one split, unless that was done before.
 
@@ -60,14 +63,20 @@ def prepare_split(
         skipped: rows left out before, for the announcement.
         emit: hears `Notice`s and `DataPrepared`.
         remembered: a cache to ask first and to keep the rows in; without one they are encoded.
+        between: called before each example is encoded; may raise to end the work.
 
     Raises:
         DataError: rows cannot be encoded, are too long, or fail a proof; all of them are listed.
     """
-    if remembered is None:
-        rows = _encoded(split, examples, encoder, section)
-    else:
-        rows = _recalled(split, examples, encoder, section, emit=emit, remembered=remembered)
+    encoding = SplitEncoding(split, encoder, section)
+    key = remembered and rows_key(remembered.identity, split=split, encoder=encoder, section=section)
+    rows = remembered.cache.recall(key, emit) if remembered and key else None
+    if rows is None:
+        facts = encoding.run(examples, between=between)
+        if remembered and key:
+            rows = remembered.cache.keep(key, encoding.rows, facts, emit)
+        else:
+            rows = temporary_store(lambda file: encoding.rows.write(file, facts))
     for code, message in rows.facts["notices"]:
         emit(Notice(code, message))
     counts = DataPrepared(
@@ -79,31 +88,7 @@ def prepare_split(
         longest=rows.facts["longest"],
     )
     emit(counts)
-    return PreparedSplit(split, _used(examples, rows), rows, counts)
-
-
-def _encoded(split: str, examples: Sequence[Example], encoder: Encoder, section: DataSection) -> TokenStore:
-    encoding = SplitEncoding(split, encoder, section)
-    facts = encoding.run(examples)
-    return temporary_store(lambda file: encoding.rows.write(file, facts))
-
-
-def _recalled(
-    split: str,
-    examples: Sequence[Example],
-    encoder: Encoder,
-    section: DataSection,
-    *,
-    emit: Emit,
-    remembered: Remembered,
-) -> TokenStore:
-    key = rows_key(remembered.identity, split=split, encoder=encoder, section=section)
-    known = remembered.cache.recall(key, emit)
-    if known is not None:
-        return known
-    encoding = SplitEncoding(split, encoder, section)
-    facts = encoding.run(examples)
-    return remembered.cache.keep(key, encoding.rows, facts, emit)
+    return PreparedSplit(split, _used(examples, rows), rows, counts, rows.sha256)
 
 
 def _used(examples: Sequence[Example], rows: TokenStore) -> Sequence[Example]:

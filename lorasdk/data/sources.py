@@ -74,14 +74,26 @@ def bind_rows(split: str, source: DataSource, rows: Iterable[Row]) -> BoundSourc
 
 
 def read_splits(
-    sources: Mapping[str, BoundSource], section: DataSection, *, seed: int, emit: Emit
+    sources: Mapping[str, BoundSource],
+    section: DataSection,
+    *,
+    seed: int,
+    emit: Emit,
+    between: Callable[[], None] = lambda: None,
 ) -> dict[str, Examples]:
     """Read every source and hold out what the recipe takes from the training rows.
+
+    Args:
+        sources: by split.
+        section: what is held out, and what becomes of bad rows.
+        seed: of the held-out parts.
+        emit: hears notices.
+        between: called before each example; may raise to end the work.
 
     Raises:
         DataError: a source cannot be read or a share is impossible.
     """
-    found = {name: _read(name, sources[name], section, emit) for name in SPLITS if name in sources}
+    found = {name: _read(name, sources[name], section, emit, between) for name in SPLITS if name in sources}
     configured = {"validation": section.validation, "test": section.test}
     shares = {n: s for n, s in configured.items() if isinstance(s, Split) and n not in sources}
     if shares:
@@ -91,9 +103,9 @@ def read_splits(
     return found
 
 
-def _read(name: str, bound: BoundSource, section: DataSection, emit: Emit) -> Examples:
+def _read(name: str, bound: BoundSource, section: DataSection, emit: Emit, between: Callable[[], None]) -> Examples:
     bad = BadRows(section.on_bad_row)
-    examples = read_examples(_opened(bound, bad), source=bound.source, origin=bound.origin, bad=bad)
+    examples = read_examples(_opened(bound, bad), source=bound.source, origin=bound.origin, bad=bad, between=between)
     if bad.problems:
         emit(Notice("data.skipped", f"{name}: {bad.summary()}"))
     return examples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lorasdk.contracts import Example
@@ -27,8 +27,8 @@ class SplitEncoding:
         self._tokens = self._supervised = self._longest = 0
         self.rows = RowWriter()
 
-    def run(self, examples: Iterable[Example]) -> dict[str, Any]:
-        """Encode all; afterwards `rows` holds them.
+    def run(self, examples: Iterable[Example], *, between: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Encode all; afterwards `rows` holds them. `between` is called before each and may raise to end the work.
 
         Returns:
             ``tokens``, ``supervised_tokens``, ``longest`` row in tokens, and ``notices``: pairs of code and message.
@@ -39,6 +39,7 @@ class SplitEncoding:
         """
         try:
             for example in examples:
+                between()
                 self._take(example)
         except OSError as error:
             raise ResourceError(no_room(error)) from error

@@ -102,6 +102,8 @@ class TokenStore(Sequence[TokenRow]):
     """Parts of the mapped file, by name."""
     facts: Mapping[str, Any]
     """What the writer was told about them."""
+    sha256: str
+    """Of all arrays."""
 
     @classmethod
     def map(cls, file: IO[bytes]) -> TokenStore:
@@ -123,7 +125,7 @@ class TokenStore(Sequence[TokenRow]):
                 raise ValueError("its content is not what was written")
             data: np.ndarray = np.memmap(file, dtype=np.uint8, mode="r", offset=_LENGTH_BYTES + length)
             arrays = {name: _view(data, header[name], code) for name, code in _ARRAYS.items()}
-            return cls(arrays, json.loads(metadata["facts"]))
+            return cls(arrays, json.loads(metadata["facts"]), metadata["sha256"])
         except (OSError, LookupError, TypeError, OverflowError) as error:
             raise ValueError(str(error)) from error
 

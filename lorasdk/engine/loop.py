@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import torch
 
@@ -21,7 +20,7 @@ from lorasdk.engine.optimizer import adamw, moments, restore_moments
 from lorasdk.engine.schedule import learning_rate
 from lorasdk.engine.snapshot import Snapshot
 from lorasdk.engine.step_gradient import StepGradient
-from lorasdk.engine.task import Trained, TrainingTask
+from lorasdk.engine.task import Stopped, Trained, TrainingTask
 from lorasdk.engine.validation import measure
 from lorasdk.engine.watch import MetricWatch
 from lorasdk.events import EvaluationFinished, LossSpike, Notice, RunStopped, StepFinished
@@ -31,7 +30,9 @@ from lorasdk.forward.kernel_notice import kernel_notice
 from lorasdk.forward.packed import PackedPasses
 from lorasdk.forward.passes import Passes
 from lorasdk.recipe.meaning import DEFAULT_EPOCHS
+from lorasdk.recipe.schema import TrainingSection
 from lorasdk.results import LossPoint, ValidationPoint
+from lorasdk.stopping import StopRequestedError
 
 PACK_TOKENS = 2048
 """Tokens of a forward pass when the recipe leaves it open."""
@@ -39,8 +40,15 @@ WORTH_KEEPING = 2
 """Visits to each row from which it pays to keep what layers without an adapter make of it."""
 
 
-class _StopRequestedError(Exception):
-    """Leaves a step, or a measurement, that the host no longer wants."""
+def plan_of(section: TrainingSection, rows: int) -> BatchPlan:
+    """Which of that many rows each step takes."""
+    return BatchPlan.of(
+        rows,
+        batch_size=section.batch_size,
+        seed=section.seed,
+        epochs=section.epochs if section.max_steps or section.epochs else DEFAULT_EPOCHS,
+        max_steps=section.max_steps,
+    )
 
 
 def run_training(task: TrainingTask) -> Trained:
@@ -64,20 +72,13 @@ class _Loop:
 
     def __post_init__(self) -> None:
         task, section = self.task, self.task.section
-        epochs = section.epochs if section.max_steps or section.epochs else DEFAULT_EPOCHS
-        self.plan = BatchPlan.of(
-            len(task.train),
-            batch_size=section.batch_size,
-            seed=section.seed,
-            epochs=epochs,
-            max_steps=section.max_steps,
-        )
+        self.plan = plan_of(section, len(task.train))
         self.parameters = {n: p for n, p in task.model.named_parameters() if p.requires_grad}
         self.optimizer = adamw(self.parameters, section.weight_decay)
         self.watch = MetricWatch(section.metric, task.higher_is_better, section.early_stopping)
         passes = self._choose_passes()
         self.fitting = FittingPasses(passes, passes, task.model.device, task.emit)
-        self.gradient = StepGradient.of(task, self.parameters, self._check_stop)
+        self.gradient = StepGradient.of(task, self.parameters, self.task.stop.check)
         if task.start is not None:
             self._restore(task.start)
         self.started, self.first = time.perf_counter(), self.course.step
@@ -102,7 +103,7 @@ class _Loop:
         visits = self.plan.total_steps * self.plan.batch_size
         if not isinstance(passes, PackedPasses) or visits < WORTH_KEEPING * len(self.task.train):
             return passes
-        kept = keep_constant_states(passes, self.task.train, between=self._check_stop)
+        kept = keep_constant_states(passes, self.task.train, between=self.task.stop.check)
         if kept is None:
             return passes
         layers = f"the lowest {len(kept.layers)} layers are not adapted, so their states were computed once"
@@ -118,19 +119,11 @@ class _Loop:
             self.task.emit(RunStopped(course.step, stopped))
         if self.best:
             self._load(self.best)
-        return Trained(
-            steps=course.step,
-            saved_step=course.best_step if self.best else course.step,
-            stopped=stopped,
-            history=tuple(course.history),
-            validations=tuple(course.validations),
-            tokens=course.tokens,
-            peak_memory_bytes=course.peak_memory,
-        )
+        return Trained.of(course, stopped, saved_step=course.best_step if self.best else course.step)
 
-    def _steps(self) -> Literal["finished", "early_stopping", "requested"]:
+    def _steps(self) -> Stopped:
         try:
-            self._check_stop()
+            self.task.stop.check()
             sample = self.task.train[: self.plan.batch_size]
             self.fitting.training = self.fitting.attempt(self._keep_constant_states, step=0, rows=sample)
             if self._validation_interrupted() and self._validate(self.course.step):
@@ -141,7 +134,7 @@ class _Loop:
                     return "early_stopping"
                 if self._snapshot_due(step):
                     self.task.keep(self._snapshot())
-        except _StopRequestedError:
+        except StopRequestedError:
             self._forget_gradient()
             if self.task.stop.saving:
                 self.task.keep(self._snapshot())
@@ -215,7 +208,9 @@ class _Loop:
         """Measure the validation rows; whether the run should give up."""
         rows = self.task.validation
         metrics = self.fitting.attempt(
-            lambda: measure(self.task.model, self.fitting.every, rows, between=self._check_stop), step=step, rows=rows
+            lambda: measure(self.task.model, self.fitting.every, rows, between=self.task.stop.check),
+            step=step,
+            rows=rows,
         )
         metrics.update(self.task.score())
         verdict = self.watch.judge(metrics)
@@ -250,7 +245,3 @@ class _Loop:
     def _load(self, weights: Mapping[str, torch.Tensor]) -> None:
         for name, parameter in self.parameters.items():
             parameter.copy_(weights[name])
-
-    def _check_stop(self) -> None:
-        if self.task.stop.stopped:
-            raise _StopRequestedError

@@ -46,6 +46,13 @@ class Snapshot:
         (folder / STATE).write_text(json.dumps({"step": self.step, **self.facts}), encoding="utf-8")
         fault_points.reach("file-written")
 
+    @torch.no_grad()
+    def put_into(self, model: torch.nn.Module) -> None:
+        """Give a model the trained parameters, the best where those are kept."""
+        parameters = dict(model.named_parameters())
+        for name, tensor in (self.best or self.adapter).items():
+            parameters[name].copy_(tensor)
+
     @classmethod
     def read(cls, folder: Path) -> Snapshot:
         """Read what `write` wrote; the folder was compared with its hashes before."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lorasdk.data.encoding import TokenRow
+from lorasdk.engine.course import Course
 from lorasdk.engine.snapshot import Snapshot
 from lorasdk.events import Emit
 from lorasdk.recipe.schema import TrainingSection
@@ -15,6 +16,9 @@ from lorasdk.stopping import StopToken
 
 if TYPE_CHECKING:
     from peft import PeftModel
+
+Stopped: TypeAlias = Literal["finished", "early_stopping", "requested"]
+"""Why a training ended."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,21 @@ class Trained:
 
     steps: int
     saved_step: int
-    stopped: Literal["finished", "early_stopping", "requested"]
+    stopped: Stopped
     history: tuple[LossPoint, ...]
     validations: tuple[ValidationPoint, ...]
     tokens: int
     peak_memory_bytes: int
+
+    @classmethod
+    def of(cls, course: Course, stopped: Stopped, *, saved_step: int) -> Trained:
+        """The course that a training took until it was `stopped`."""
+        return cls(
+            steps=course.step,
+            saved_step=saved_step,
+            stopped=stopped,
+            history=tuple(course.history),
+            validations=tuple(course.validations),
+            tokens=course.tokens,
+            peak_memory_bytes=course.peak_memory,
+        )

@@ -50,7 +50,7 @@ def test_events_tell_the_story_in_order(tiny_model_dir: Path, tmp_path: Path):
     kinds = [type(event).__name__ for event in events]
     assert kinds == [
         "RunStarted", "DataPrepared", "BaseModelLoaded", "AdapterAttached", "StepFinished", "StepFinished",
-        "AdapterSaved", "RunFinished",
+        "CheckpointSaved", "AdapterSaved", "RunFinished",
     ]  # fmt: skip
 
 

@@ -1,0 +1,123 @@
+"""Saves the adapter of a run: in the run's folder, or elsewhere when that has vanished or is full. Heavy."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorasdk.artifacts.adapter_folder import save_adapter
+from lorasdk.artifacts.passport import Passport, SplitPart, read_passport
+from lorasdk.engine.course import Course
+from lorasdk.engine.task import Trained
+from lorasdk.errors import AdapterError, Problem, ResourceError
+from lorasdk.events import AdapterAttached
+from lorasdk.passport_making import make_passport
+from lorasdk.run_checkpoints import RunCheckpoints
+from lorasdk.run_folder import ADAPTER
+from lorasdk.workbench import Workbench
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+
+@dataclass(frozen=True)
+class AdapterSaving:
+    """What an adapter's passport says of a run, and where the adapter goes."""
+
+    bench: Workbench
+    run_dir: Path
+    model: PeftModel
+    attached: AdapterAttached
+    initial: Path | None
+    """The adapter as it was initialised, for initialisations that change the base weights."""
+    data: Mapping[str, SplitPart]
+    checkpoints: RunCheckpoints
+    began: float
+    """By ``time.perf_counter``."""
+
+    def save(self, trained: Trained) -> Path:
+        """Write the adapter's folder; one of the same run that was stopped earlier is kept under another name.
+
+        Raises:
+            ResourceError: the disk refuses.
+        """
+        folder = self.run_dir / ADAPTER
+        _set_aside(folder)
+        self._write(folder, trained)
+        if self.initial is not None:
+            shutil.rmtree(self.initial.parent, ignore_errors=True)
+        return folder
+
+    @contextmanager
+    def rescue(self) -> Iterator[None]:
+        """When the disk refuses something inside, save what was learnt so far in the folder for temporary files.
+
+        Raises:
+            ResourceError: the one from inside; it also names the folder, if there was room for it.
+        """
+        try:
+            yield
+        except ResourceError as error:
+            last = self.checkpoints.last
+            if last is None or self.run_dir.is_dir():
+                raise
+            folder = Path(tempfile.mkdtemp(prefix="lorasdk-rescued-")) / ADAPTER
+            course = Course.of(last.facts["course"])
+            self._write(folder, Trained.of(course, "requested", saved_step=course.step))
+            raise ResourceError(*error.problems, _rescued(folder, course.step)) from error
+
+    def _write(self, folder: Path, trained: Trained) -> None:
+        def passport(adapter_sha256: str) -> Passport:
+            return make_passport(
+                self.bench,
+                trained=trained,
+                attached=self.attached,
+                data=self.data,
+                checkpoints=self.checkpoints,
+                seconds=time.perf_counter() - self.began,
+                adapter_sha256=adapter_sha256,
+            )
+
+        save_adapter(
+            self.model,
+            folder,
+            base_name=self.bench.located.identity.removeprefix("hub:"),
+            base_vocabulary=self.bench.base_vocabulary,
+            passport=passport,
+            initial=self.initial,
+        )
+
+
+def _set_aside(folder: Path) -> None:
+    if not folder.exists():
+        return
+    try:
+        step = read_passport(folder).training.steps
+        target = folder.with_name(f"{folder.name}-stopped-at-{step}")
+        if target.exists():  # stopped twice at this step: the bits are the same
+            shutil.rmtree(target)
+        folder.rename(target)
+    except (OSError, AdapterError) as error:
+        raise ResourceError(
+            Problem(
+                code="adapter.in-the-way",
+                message=f"the adapter that this run left earlier cannot be moved aside: {error}",
+                place=str(folder),
+                fix="move the folder away and resume once more",
+            )
+        ) from error
+
+
+def _rescued(folder: Path, step: int) -> Problem:
+    return Problem(
+        code="run.rescued",
+        message=f"the run's folder is gone; the adapter as of step {step} was saved elsewhere",
+        place=str(folder),
+        fix="move this folder to a safe place",
+    )
