@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,13 +40,14 @@ def test_X68_foreign_things_are_ignored_with_a_notice(tmp_path: Path):
     (folder / "step-abc").mkdir()
     (folder / "step-00000077").write_text("mine")
     (folder / "step-00000088").symlink_to(checkpoint(tmp_path, 4))
-    (folder / "step-7").mkdir()
+    shutil.copytree(checkpoint(tmp_path, 4), folder / "step-7")
+    shutil.copytree(checkpoint(tmp_path, 4), folder / "step-000000004")
     (folder / ".step-abc.draft").mkdir()
     before, events = names(tmp_path), []
     a_store(tmp_path, events=events).clean()
     assert newest_step(tmp_path) == 4
     assert names(tmp_path) == before
-    assert codes(events) == ["checkpoint.ignored"] * 6
+    assert codes(events) == ["checkpoint.ignored"] * 7
     assert {Path(event.message.split(": ", 1)[1]).name for event in events} == set(before) - {"step-00000004"}
 
 
@@ -82,9 +84,11 @@ def test_drafts_of_a_killed_process_go_from_the_runs_folder_too(tmp_path: Path):
     save(tmp_path, 4)
     (tmp_path / ".adapter-0123abcd.draft").mkdir()
     (tmp_path / ".lock.json-0123abcd.draft").write_text("{")
+    (tmp_path / ".mine.draft").write_text("mine")
+    (tmp_path / ".link-0123abcd.draft").symlink_to(tmp_path / ".mine.draft")
     (tmp_path / "checkpoints" / ".step-00000008-0123abcd.draft").mkdir()
     a_store(tmp_path).clean()
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoints", ".mine.draft", ".link-0123abcd.draft"}
     assert names(tmp_path) == ["step-00000004"]
 
 

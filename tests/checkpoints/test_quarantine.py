@@ -45,8 +45,13 @@ def test_X66_a_truncated_file_makes_the_one_before_the_newest(tmp_path: Path, na
         run_dir.mkdir()
         save(run_dir, 4, 8)
         path = checkpoint(run_dir, 8) / name
-        os.truncate(path, random_offsets.randrange(path.stat().st_size))
-        assert newest_step(run_dir) == 4
+        size = path.stat().st_size
+        left = random_offsets.randrange(size)
+        os.truncate(path, left)
+        events: list = []
+        assert newest_step(run_dir, events) == 4
+        assert name in events[0].message
+        assert name == "manifest.json" or f"has {left} of {size} bytes" in events[0].message
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)
@@ -74,6 +79,24 @@ def test_a_link_in_place_of_a_file_is_damage(tmp_path: Path):
     path = checkpoint(tmp_path, 8) / "rng.json"
     path.rename(tmp_path / "rng.json")
     path.symlink_to(tmp_path / "rng.json")
+    assert newest_step(tmp_path) == 4
+
+
+def test_a_move_into_quarantine_reaches_the_disk(tmp_path: Path, monkeypatch):
+    order: list[str] = []
+    save(tmp_path, 4, 8)
+    (checkpoint(tmp_path, 8) / "rng.json").unlink()
+    monkeypatch.setattr("lorasdk.checkpoints.quarantine.flush", lambda path: order.append(path.name))
+    monkeypatch.setattr(fault_points, "reach", lambda point: order.append(f"<{point}>"))
+    assert newest_step(tmp_path) == 4
+    assert order[-4:] == ["<before-quarantine>", "damaged", "checkpoints", "<after-quarantine>"]
+
+
+def test_a_pipe_in_place_of_an_empty_file_is_not_waited_for(tmp_path: Path):
+    save(tmp_path, 4)
+    path = a_store(tmp_path).save(8, lambda folder: (folder / "log").touch(), {}) / "log"
+    path.unlink()
+    os.mkfifo(path)
     assert newest_step(tmp_path) == 4
 
 

@@ -29,3 +29,12 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch):
         write_whole_json(path, {"step": 2})
     assert json.loads(path.read_text()) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_file_reaches_the_disk_before_its_name_and_its_name_before_the_end(tmp_path: Path, monkeypatch):
+    order: list[str] = []
+    monkeypatch.setattr(whole_file, "flush", lambda path: order.append(path.suffix or path.name))
+    monkeypatch.setattr(fault_points, "reach", order.append)
+    write_whole_json(tmp_path / "run.json", {})
+    renamed = ["file-before-rename", "file-after-rename"]
+    assert order == ["file-draft-written", ".draft", *renamed, tmp_path.name]

@@ -1,10 +1,11 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from safetensors import SafetensorError
 
 from lorasdk import ResourceError
-from lorasdk.checkpoints.whole_folder import whole_folder
+from lorasdk.checkpoints.whole_folder import bytes_in, whole_folder
 
 
 def writing(folder: Path, **more):
@@ -45,3 +46,16 @@ def test_tensors_that_cannot_be_written_are_no_fault_of_the_disk(tmp_path: Path)
     with pytest.raises(SafetensorError), writing(tmp_path / "thing"):
         raise SafetensorError("Error while serializing: shape and data do not agree")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_size_is_told_as_far_as_it_can_be_seen(tmp_path: Path, monkeypatch):
+    def lstat(path: Path) -> SimpleNamespace:
+        if path.name == "gone":
+            raise FileNotFoundError
+        return SimpleNamespace(st_size=3)
+
+    for name in ("a", "gone"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(Path, "lstat", lstat)
+    assert bytes_in(tmp_path) == 3
+    assert bytes_in(tmp_path / "gone") == 0
