@@ -15,6 +15,7 @@ Importing this module loads no model library; `FineTuner` does so when work begi
 """
 
 from lorasdk.contracts import (
+    Aggregating,
     DataLoader,
     Evaluator,
     Example,
@@ -76,6 +77,7 @@ __all__ = [
     "AdapterAttached",
     "AdapterError",
     "AdapterSaved",
+    "Aggregating",
     "AnswerScore",
     "BaseModelLoaded",
     "CheckpointError",

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, SecretStr
 
     from lorasdk.errors import Problem
-    from lorasdk.results import Completion
+    from lorasdk.results import AnswerScore, Completion
 
 Row: TypeAlias = Mapping[str, object]
 """One line of a source: column name to value."""
@@ -113,6 +113,13 @@ class Predictor(Protocol):
         """Answer each prompt with the recipe's generation settings, in the given order."""
         ...
 
+    def log_probabilities(self, prompts: Sequence[Sequence[Message]], answers: Sequence[str]) -> list[AnswerScore]:
+        """Tell how likely the model finds each answer after the prompt at the same place, in the given order.
+
+        Prompts that several answers share are computed once; so is what prompts begin with.
+        """
+        ...
+
 
 class Evaluator(Protocol):
     """Scores a predictor on examples. Registered under `name`, which a recipe lists under ``evaluators:``."""
@@ -130,7 +137,16 @@ class Evaluator(Protocol):
         ...
 
     def score(self, options: Any, examples: Sequence[Example], predictor: Predictor) -> Sequence[float]:  # noqa: ANN401
-        """Give one score per example, in order; the aggregate is their mean."""
+        """Give one score per example, in order; the aggregate is their mean, unless the evaluator is `Aggregating`."""
+        ...
+
+
+@runtime_checkable
+class Aggregating(Protocol):
+    """What an `Evaluator` is too when the mean of its scores would mislead: it has a method `aggregate`."""
+
+    def aggregate(self, scores: Sequence[float]) -> float:
+        """Give one number for the scores of any rows, at least one; intervals ask it about many choices of rows."""
         ...
 
 

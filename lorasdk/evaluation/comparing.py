@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
-from lorasdk.contracts import Evaluator, Example, Message, Predictor
+from lorasdk.contracts import Aggregating, Evaluator, Example, Message, Predictor
 from lorasdk.errors import PluginError, Problem
-from lorasdk.results import Completion, EvalReport, Score
+from lorasdk.results import AnswerScore, Completion, EvalReport, Score
 
 Chosen = Sequence[tuple[Evaluator, Any]]
 """Evaluators with their validated options."""
@@ -17,10 +18,11 @@ Chosen = Sequence[tuple[Evaluator, Any]]
 
 @dataclass
 class RememberingPredictor:
-    """A predictor that answers each conversation once, however many evaluators ask."""
+    """A predictor that answers each conversation, and scores each answer, once, however many evaluators ask."""
 
     predictor: Predictor
     _known: dict[tuple[Message, ...], Completion] = field(default_factory=dict)
+    _scored: dict[tuple[tuple[Message, ...], str], AnswerScore] = field(default_factory=dict)
 
     def complete(self, prompts: Sequence[Sequence[Message]]) -> list[Completion]:
         """Answer each conversation, in order."""
@@ -30,6 +32,15 @@ class RememberingPredictor:
             self._known.update(zip(fresh, self.predictor.complete(fresh), strict=True))
         return [self._known[prompt] for prompt in wanted]
 
+    def log_probabilities(self, prompts: Sequence[Sequence[Message]], answers: Sequence[str]) -> list[AnswerScore]:
+        """Score each answer after its prompt, in order."""
+        wanted = [(tuple(prompt), answer) for prompt, answer in zip(prompts, answers, strict=True)]
+        fresh = [pair for pair in dict.fromkeys(wanted) if pair not in self._scored]
+        if fresh:
+            found = self.predictor.log_probabilities([prompt for prompt, _ in fresh], [answer for _, answer in fresh])
+            self._scored.update(zip(fresh, found, strict=True))
+        return [self._scored[pair] for pair in wanted]
+
 
 def compare(examples: Sequence[Example], evaluators: Chosen, *, base: Predictor, tuned: Predictor) -> EvalReport:
     """Score both predictors on `examples`.
@@ -38,11 +49,18 @@ def compare(examples: Sequence[Example], evaluators: Chosen, *, base: Predictor,
         PluginError: an evaluator does not give one finite number per example.
     """
     began = time.perf_counter()
-    both = [score_rows(examples, evaluators, RememberingPredictor(predictor)) for predictor in (base, tuned)]
+    of_base, of_tuned = (score_rows(examples, evaluators, RememberingPredictor(each)) for each in (base, tuned))
+    named = {evaluator.name: evaluator for evaluator, _ in evaluators}
     scores = tuple(
-        Score(name, _mean(both[0][name]), _mean(both[1][name]), both[0][name], both[1][name]) for name in both[0]
+        Score(name, aggregate(one, of_base[name]), aggregate(one, of_tuned[name]), of_base[name], of_tuned[name])
+        for name, one in named.items()
     )
     return EvalReport(len(examples), scores, time.perf_counter() - began)
+
+
+def aggregate(evaluator: Evaluator, scores: Sequence[float]) -> float:
+    """One number for the evaluator's scores of at least one row."""
+    return evaluator.aggregate(scores) if isinstance(evaluator, Aggregating) else fmean(scores)
 
 
 def score_rows(
@@ -70,7 +88,3 @@ def _scores(
             )
         )
     return scores
-
-
-def _mean(scores: Sequence[float]) -> float:
-    return sum(scores) / len(scores)

@@ -34,8 +34,13 @@ def _projection(module: torch.nn.Module) -> Projection | None:
     if not untouched(module):
         return None
     if type(module) in {LoraLinear, LoraLinear4bit}:
-        return _with_update(module)
+        return _without_update(module) if module.disable_adapters else _with_update(module)
     return _frozen(module)
+
+
+def _without_update(layer: Any) -> Projection | None:
+    """A layer whose adapter is switched off: the frozen layer that PEFT calls then."""
+    return None if layer.merged else _frozen(layer.get_base_layer())
 
 
 def _with_update(layer: Any) -> Projection | None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from lorasdk.basemodel.scoped_random import global_states, scoped_random
+from lorasdk.basemodel.unwrapping import unwrapped
 from lorasdk.forward.fused_modules import fuse, keyed_dropouts
 from lorasdk.forward.packed import PackedPasses
 from lorasdk.forward.padded import PaddedPasses
@@ -31,11 +32,13 @@ class Choice:
     """Empty when passes are packed."""
 
 
-def choose_passes(model: PeftModel, *, max_tokens: int, max_rows: int | None, checkpointing: bool = False) -> Choice:
+def choose_passes(
+    model: PreTrainedModel | PeftModel, *, max_tokens: int, max_rows: int | None, checkpointing: bool = False
+) -> Choice:
     """Try on three tiny rows whether packed passes give this model's own hidden states.
 
     Args:
-        model: with its adapter attached; its mode is left as it was.
+        model: in the state it will compute in, its adapter attached and on or off; its mode is left as it was.
         max_tokens: tokens of a pass.
         max_rows: rows of a pass, as many as fit when None.
         checkpointing: whether layers will drop what they keep and compute it again.
@@ -59,14 +62,14 @@ def choose_passes(model: PeftModel, *, max_tokens: int, max_rows: int | None, ch
 
 
 def _fused(packed: PackedPasses) -> PackedPasses:
-    randomness, base = PassRandomness(), packed.model.get_base_model()
+    randomness, base = PassRandomness(), unwrapped(packed.model)
     parts = fuse(base, packed.memory, randomness) + keyed_dropouts(base, randomness)
     return replace(packed, fused=parts, randomness=randomness)
 
 
 def _unfused(packed: PackedPasses) -> PackedPasses:
     randomness = PassRandomness()
-    return replace(packed, fused=keyed_dropouts(packed.model.get_base_model(), randomness), randomness=randomness)
+    return replace(packed, fused=keyed_dropouts(unwrapped(packed.model), randomness), randomness=randomness)
 
 
 def _see_who_draws(passes: PackedPasses | PaddedPasses, randomness: PassRandomness) -> None:
@@ -82,8 +85,8 @@ def _see_who_draws(passes: PackedPasses | PaddedPasses, randomness: PassRandomne
     randomness.borrows_global = not all(map(torch.equal, before, after))
 
 
-def _known_obstacle(model: PeftModel) -> str:
-    base = model.get_base_model()
+def _known_obstacle(model: PreTrainedModel | PeftModel) -> str:
+    base = unwrapped(model)
     config: PreTrainedConfig = base.config.get_text_config()
     layers = set(config.to_dict().get("layer_types") or ATTENTION_LAYERS)
     if config.is_encoder_decoder:

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING
 import psutil
 import torch
 
+from lorasdk.basemodel.unwrapping import unwrapped
 from lorasdk.data.encoding import TokenRow
 from lorasdk.data.prefix_tree import PrefixTree
 from lorasdk.forward.fused_modules import Fused, fused_with
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from transformers import PreTrainedModel
 
     from lorasdk.forward.packed import PackedPasses
 
@@ -65,7 +67,7 @@ class ConstantStates:
     def compute(self, passes: PackedPasses, rows: Sequence[TokenRow]) -> None:
         """Fill in the states of the rows of one pass."""
         tree = PrefixTree.of(rows, worth=passes.worth_sharing)
-        every = list(passes.model.get_base_model().get_decoder().layers)
+        every = list(unwrapped(passes.model).get_decoder().layers)
         found: list[torch.Tensor] = []
         handle = self.layers[-1].register_forward_hook(lambda _layer, _inputs, output: found.append(output))
         try:
@@ -84,12 +86,12 @@ class ConstantStates:
         return [*(Fused(layer, _pass_on) for layer in below), Fused(last, lambda *_args, **_kwargs: states[None])]
 
 
-def untrained_layers(model: PeftModel) -> tuple[torch.nn.Module, ...]:
+def untrained_layers(model: PreTrainedModel | PeftModel) -> tuple[torch.nn.Module, ...]:
     """The lowest decoder layers without a trained parameter; none if the embedding before them is trained.
 
     A model that drops something by itself has no constant states.
     """
-    decoder = model.get_base_model().get_decoder()
+    decoder = unwrapped(model).get_decoder()
     layers = dict(decoder.named_children()).get("layers")
     own = [m for name, m in decoder.named_modules() if isinstance(m, torch.nn.Dropout) and ".lora_dropout." not in name]
     embeds = any(parameter.requires_grad for parameter in model.get_input_embeddings().parameters())

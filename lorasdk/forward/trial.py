@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lorasdk.basemodel.unwrapping import unwrapped
 from lorasdk.data.encoding import TokenRow
 from lorasdk.data.prefix_tree import PrefixTree
 from lorasdk.forward.adapted_linear import untouched
@@ -21,6 +22,7 @@ from lorasdk.forward.packed import PackedPasses, PackInputs
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from transformers import PreTrainedModel
 
 BRANCHES = ((0, 1, 2), (0, 1, 3, 4), (0, 1, 3, 5, 6))
 """Rows that branch twice, in numbers of their tokens; those with the same number are one token of the tree."""
@@ -34,16 +36,16 @@ HALF_TOLERANCE = 0.35
 class Trial:
     """What the model's own forward makes of the rows."""
 
-    model: PeftModel
+    model: PreTrainedModel | PeftModel
     rows: tuple[TokenRow, ...]
     states: tuple[torch.Tensor, ...]
     """Per row (tokens, size): hidden states of the row alone."""
 
     @classmethod
-    def of(cls, model: PeftModel) -> Trial:
+    def of(cls, model: PreTrainedModel | PeftModel) -> Trial:
         """Compute each row alone."""
         rows = trial_rows(model)
-        decoder = model.get_base_model().get_decoder()
+        decoder = unwrapped(model).get_decoder()
         inputs = (torch.tensor([row.ids], device=model.device) for row in rows)
         return cls(model, rows, tuple(decoder(input_ids=ids, use_cache=False).last_hidden_state[0] for ids in inputs))
 
@@ -64,7 +66,7 @@ class Trial:
 
     def has_plain_head(self) -> bool:
         """Whether logits are exactly the hidden states times a frozen output embedding."""
-        base = self.model.get_base_model()
+        base = unwrapped(self.model)
         head = base.get_output_embeddings()
         if type(head) is not torch.nn.Linear or head.bias is not None or head.weight.requires_grad:
             return False
@@ -84,7 +86,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def trial_rows(model: PeftModel, changed: frozenset[int] = frozenset()) -> tuple[TokenRow, ...]:
+def trial_rows(model: PreTrainedModel | PeftModel, changed: frozenset[int] = frozenset()) -> tuple[TokenRow, ...]:
     """The rows, with other tokens at the `changed` numbers; all tokens are different."""
     vocabulary = model.get_input_embeddings().weight.shape[0]
     first, step, count = vocabulary // 5, max(1, vocabulary // 29), max(map(max, BRANCHES)) + 1

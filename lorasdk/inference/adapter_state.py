@@ -40,14 +40,36 @@ def state_of(model: PreTrainedModel | PeftModel, *, adapter: bool) -> State:
     """
     if not isinstance(model, PeftModel):
         return nullcontext
-    layers = [m for m in model.modules() if isinstance(m, BaseTunerLayer | AuxiliaryTrainingWrapper)]
+    layers = _adapted_layers(model)
     plain = [layer for layer in layers if _is_plain(layer)]
     if not adapter and len(plain) < len(layers):
-        disabled: State = model.disable_adapter
-        return disabled
+        return lambda: without_adapter(model)
     dtype = model.get_base_model().dtype
     forwards = [(layer, _with_update(layer, dtype) if adapter else layer.get_base_layer().__call__) for layer in plain]
     return lambda: _replaced(forwards)
+
+
+@contextmanager
+def without_adapter(model: PeftModel) -> Iterator[None]:
+    """Switch the adapter off as PEFT does, layer by layer.
+
+    PEFT's switch also decides what is trained, and its own context leaves everything trained; here that is put back.
+    """
+    layers = [layer for layer in _adapted_layers(model) if not layer.disable_adapters]
+    trained = [(parameter, parameter.requires_grad) for layer in layers for parameter in layer.parameters()]
+    try:
+        for layer in layers:
+            layer.enable_adapters(False)
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+        for parameter, wanted in trained:
+            parameter.requires_grad_(wanted)
+
+
+def _adapted_layers(model: PeftModel) -> list[BaseTunerLayer | AuxiliaryTrainingWrapper]:
+    return [m for m in model.modules() if isinstance(m, BaseTunerLayer | AuxiliaryTrainingWrapper)]
 
 
 def _is_plain(layer: Any) -> bool:  # noqa: ANN401 - PEFT has no types

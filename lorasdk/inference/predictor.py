@@ -7,23 +7,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from peft import PeftModel
-
+from lorasdk.basemodel.unwrapping import unwrapped
 from lorasdk.contracts import Message
 from lorasdk.data.encoding import Encoder
 from lorasdk.errors import InferenceError, Problem
-from lorasdk.events import Emit, PredictionProgress
+from lorasdk.events import Emit, Notice, PredictionProgress
 from lorasdk.inference.adapter_state import state_of
 from lorasdk.inference.answers import Answer
 from lorasdk.inference.batching import Batching
 from lorasdk.inference.decoding import Batch, Request
 from lorasdk.inference.reading import Reader
+from lorasdk.inference.scoring import Scoring, answer_rows
 from lorasdk.inference.text import Transcript
 from lorasdk.recipe.schema import GenerationSection
-from lorasdk.results import Completion
+from lorasdk.results import AnswerScore, Completion
 from lorasdk.stopping import StopToken
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel
 
 
@@ -50,7 +51,9 @@ class Predictor:
     emit: Emit = field(default=_silent)
     """Hears `PredictionProgress`."""
     stop: StopToken = field(default_factory=StopToken)
-    """Looked at between tokens; once thrown, `complete` raises."""
+    """Looked at between tokens and between passes; once thrown, the call raises."""
+    _scoring: list[Scoring] = field(default_factory=list, init=False, repr=False, compare=False)
+    """How answers are scored, once that was tried out."""
 
     def complete(self, prompts: Sequence[Sequence[Message]]) -> list[Completion]:
         """Answer each conversation, in order.
@@ -75,6 +78,26 @@ class Predictor:
             done += len(rows)
             self.emit(PredictionProgress(done, len(answers), self.label))
         return [answer.completion() for answer in answers]
+
+    def log_probabilities(self, prompts: Sequence[Sequence[Message]], answers: Sequence[str]) -> list[AnswerScore]:
+        """How likely the model finds each answer after the prompt of the same place, in order.
+
+        What prompts have in common is computed once per forward pass, also where a prompt stands there for several
+        answers.
+
+        Raises:
+            DataError: the chat template refuses a conversation.
+            InferenceError: a prompt with its answer is longer than the model's context.
+        """
+        rows = answer_rows(self.encoder, prompts, answers, context=self._context)
+        scoring = self._tried_scoring()
+        found: dict[int, AnswerScore] = {}
+        for part in scoring.parts(rows):
+            self._check_stop()
+            with self.lock:
+                found.update(scoring.scores(part))
+            self.emit(PredictionProgress(len(found), len(rows), self.label))
+        return [found[row.row] for row in rows]
 
     def stream(self, prompt: Sequence[Message]) -> Iterator[str]:
         """Yield the answer in pieces; closing the iterator ends the work."""
@@ -105,13 +128,27 @@ class Predictor:
 
     @property
     def _base(self) -> PreTrainedModel:
-        # PEFT adapts in place: the model under the wrapper carries the adapter, and its forward has the true signature.
-        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        return unwrapped(self.model)
+
+    @property
+    def _context(self) -> int | None:
+        """Tokens that the model can see, where it has a limit."""
+        context: int | None = self._base.config.get_text_config().to_dict().get("max_position_embeddings")
+        return context
+
+    def _tried_scoring(self) -> Scoring:
+        with self.lock:
+            if self._scoring:
+                return self._scoring[0]
+            scoring = Scoring.of(self.model, adapter=self.adapter)
+            self._scoring.append(scoring)
+        if scoring.why_padded:
+            self.emit(Notice("inference.padded", f"answers are scored in padded rows: {scoring.why_padded}"))
+        return scoring
 
     def _open_answers(self, prompts: Sequence[Sequence[Message]]) -> list[Answer]:
         encoder, settings = self.encoder, self.settings
-        context = self._base.config.get_text_config().to_dict().get("max_position_embeddings")
-        requests = [self._request(prompt, i, context) for i, prompt in enumerate(prompts)]
+        requests = [self._request(prompt, i, self._context) for i, prompt in enumerate(prompts)]
         return [Answer(r, Transcript(encoder.tokenizer, settings.stop), encoder.stop_ids) for r in requests]
 
     def _request(self, prompt: Sequence[Message], index: int, context: int | None) -> Request:

@@ -5,8 +5,8 @@ import pytest
 from lorasdk.builtin.exact_match import ExactMatch, ExactMatchOptions
 from lorasdk.contracts import Example, Message
 from lorasdk.errors import PluginError
-from lorasdk.evaluation.comparing import compare
-from lorasdk.results import Completion
+from lorasdk.evaluation.comparing import RememberingPredictor, compare
+from lorasdk.results import AnswerScore, Completion
 
 EXAMPLES = [Example(i, (Message("user", f"q{i}"), Message("assistant", "Yes."))) for i in range(4)]
 
@@ -19,6 +19,10 @@ class FakePredictor:
     def complete(self, prompts):
         self.asked += [prompt[-1].content for prompt in prompts]
         return [Completion(self.answers[int(prompt[-1].content[1:])], 1, 1, "stop") for prompt in prompts]
+
+    def log_probabilities(self, prompts, answers):
+        self.asked += [prompt[-1].content + answer for prompt, answer in zip(prompts, answers, strict=True)]
+        return [AnswerScore(-float(len(answer)), 1) for answer in answers]
 
 
 def chosen(**options: str):
@@ -44,6 +48,28 @@ def test_each_conversation_is_answered_once_however_many_evaluators_ask():
     predictor = FakePredictor(["yes"] * 4)
     compare(EXAMPLES, [chosen(), chosen(normalise="none")], base=predictor, tuned=FakePredictor(["yes"] * 4))
     assert predictor.asked == ["q0", "q1", "q2", "q3"]
+
+
+def test_an_evaluator_with_an_aggregate_of_its_own_is_asked_for_it():
+    class Worst(ExactMatch):
+        name = "worst"
+
+        def aggregate(self, scores):
+            return min(scores)
+
+    _, options = chosen()
+    base, tuned = FakePredictor(["no", "yes", "no", "no"]), FakePredictor(["yes"] * 4)
+    (score,) = compare(EXAMPLES, [(Worst(), options)], base=base, tuned=tuned).scores
+    assert (score.base, score.tuned, score.base_rows) == (0, 1, (0, 1, 0, 0))
+
+
+def test_each_answer_is_scored_once_however_often_it_is_asked_for():
+    fake = FakePredictor([])
+    predictor = RememberingPredictor(fake)
+    one, two = ([Message("user", name)] for name in ("q1", "q2"))
+    assert [s.log_probability for s in predictor.log_probabilities([one, two, one], ["a", "bb", "a"])] == [-1, -2, -1]
+    assert [s.log_probability for s in predictor.log_probabilities([two, one], ["bb", "ccc"])] == [-2, -3]
+    assert fake.asked == ["q1a", "q2bb", "q1ccc"]
 
 
 def test_an_evaluator_with_too_few_scores_is_named():
