@@ -28,8 +28,10 @@ class Resolved:
 
     @property
     def metric_evaluator(self) -> tuple[Evaluator, Any] | None:
-        """The evaluator behind the watched metric, if it is one."""
-        return next((pair for pair in self.evaluators if pair[0].name == self.recipe.training.metric), None)
+        """The evaluator behind the watched metric, if it is one; what every validation has keeps its meaning."""
+        metric = self.recipe.training.metric
+        named = (pair for pair in self.evaluators if pair[0].name == metric)
+        return None if metric in VALIDATION_METRICS else next(named, None)
 
 
 def resolve(
@@ -165,7 +167,7 @@ def _model_source(recipe: Recipe, manager: Manager) -> tuple[ModelSource, Source
 
 
 def _direction(recipe: Recipe, evaluators: Iterable[tuple[Evaluator, Any]]) -> bool:
-    known = {**VALIDATION_METRICS, **{evaluator.name: evaluator.higher_is_better for evaluator, _ in evaluators}}
+    known = {**{evaluator.name: evaluator.higher_is_better for evaluator, _ in evaluators}, **VALIDATION_METRICS}
     metric = recipe.training.metric
     if metric in known:
         return known[metric]

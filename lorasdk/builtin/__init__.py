@@ -5,6 +5,7 @@ Each class sits in a file of its own; nothing heavy is imported until a componen
 
 from __future__ import annotations
 
+from lorasdk.builtin.choice import Choice
 from lorasdk.builtin.exact_match import ExactMatch
 from lorasdk.builtin.file_loader import FileLoader
 from lorasdk.builtin.folder_source import FolderSource
@@ -12,6 +13,7 @@ from lorasdk.builtin.gguf_source import GgufSource
 from lorasdk.builtin.hub_loader import HubLoader
 from lorasdk.builtin.hub_source import HubSource
 from lorasdk.builtin.package_source import PackageSource
+from lorasdk.builtin.perplexity import Perplexity
 from lorasdk.contracts import DataLoader, Evaluator, ModelSource
 from lorasdk.plugins.specs import hookimpl
 
@@ -24,8 +26,8 @@ def data_loaders() -> list[DataLoader]:
 
 @hookimpl
 def evaluators() -> list[Evaluator]:
-    """Whole-answer match."""
-    return [ExactMatch()]
+    """Whole-answer match, choice among labels, and perplexity of the reference."""
+    return [ExactMatch(), Choice(), Perplexity()]
 
 
 @hookimpl
