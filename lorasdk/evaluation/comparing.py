@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeAlias
 
 from lorasdk.contracts import Aggregating, Evaluator, Example, Message, Predictor
 from lorasdk.errors import PluginError, Problem
@@ -15,31 +15,42 @@ from lorasdk.results import AnswerScore, Completion, EvalReport, Score
 Chosen = Sequence[tuple[Evaluator, Any]]
 """Evaluators with their validated options."""
 
+Turns: TypeAlias = tuple[tuple[str, ...], ...]
+
 
 @dataclass
 class RememberingPredictor:
     """A predictor that answers each conversation, and scores each answer, once, however many evaluators ask."""
 
     predictor: Predictor
-    _known: dict[tuple[Message, ...], Completion] = field(default_factory=dict)
-    _scored: dict[tuple[tuple[Message, ...], str], AnswerScore] = field(default_factory=dict)
+    _known: dict[Turns, Completion] = field(default_factory=dict)
+    _scored: dict[tuple[Turns, str], AnswerScore] = field(default_factory=dict)
 
     def complete(self, prompts: Sequence[Sequence[Message]]) -> list[Completion]:
         """Answer each conversation, in order."""
-        wanted = [tuple(prompt) for prompt in prompts]
-        fresh = [prompt for prompt in dict.fromkeys(wanted) if prompt not in self._known]
+        wanted = [_turns(prompt) for prompt in prompts]
+        asked = dict(zip(wanted, prompts, strict=True))
+        fresh = [turns for turns in asked if turns not in self._known]
         if fresh:
-            self._known.update(zip(fresh, self.predictor.complete(fresh), strict=True))
-        return [self._known[prompt] for prompt in wanted]
+            found = self.predictor.complete([asked[turns] for turns in fresh])
+            self._known.update(zip(fresh, found, strict=True))
+        return [self._known[turns] for turns in wanted]
 
     def log_probabilities(self, prompts: Sequence[Sequence[Message]], answers: Sequence[str]) -> list[AnswerScore]:
         """Score each answer after its prompt, in order."""
-        wanted = [(tuple(prompt), answer) for prompt, answer in zip(prompts, answers, strict=True)]
-        fresh = [pair for pair in dict.fromkeys(wanted) if pair not in self._scored]
+        wanted = [(_turns(prompt), answer) for prompt, answer in zip(prompts, answers, strict=True)]
+        asked = dict(zip(wanted, prompts, strict=True))
+        fresh = [pair for pair in asked if pair not in self._scored]
         if fresh:
-            found = self.predictor.log_probabilities([prompt for prompt, _ in fresh], [answer for _, answer in fresh])
+            answered = [answer for _, answer in fresh]
+            found = self.predictor.log_probabilities([asked[pair] for pair in fresh], answered)
             self._scored.update(zip(fresh, found, strict=True))
         return [self._scored[pair] for pair in wanted]
+
+
+def _turns(prompt: Sequence[Message]) -> Turns:
+    """What tells a conversation from others; a message with tool calls cannot be a key itself."""
+    return tuple((turn.role, turn.content, repr((turn.tool_calls, turn.tool_call_id, turn.name))) for turn in prompt)
 
 
 def compare(examples: Sequence[Example], evaluators: Chosen, *, base: Predictor, tuned: Predictor) -> EvalReport:

@@ -50,6 +50,16 @@ def test_each_conversation_is_answered_once_however_many_evaluators_ask():
     assert predictor.asked == ["q0", "q1", "q2", "q3"]
 
 
+def test_conversations_with_tool_calls_are_told_apart():
+    fake = FakePredictor(["no"] * 2)
+    predictor = RememberingPredictor(fake)
+    calls = [({"name": "weather", "arguments": {"place": place}},) for place in ("Oslo", "Rome", "Oslo")]
+    prompts = [(Message("assistant", "", tool_calls=call), Message("tool", "q1")) for call in calls]
+    predictor.complete(prompts)
+    predictor.log_probabilities(prompts, ["a"] * 3)
+    assert fake.asked == ["q1", "q1", "q1a", "q1a"]
+
+
 def test_an_evaluator_with_an_aggregate_of_its_own_is_asked_for_it():
     class Worst(ExactMatch):
         name = "worst"

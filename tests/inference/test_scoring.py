@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+from tiny_model import write_tiny_model
 from tiny_shapes import SHAPES, build, some_rows
 from tiny_training import chat, encoder_of, load_tiny, token_rows
 
@@ -190,6 +192,23 @@ def test_base_and_tuned_have_the_same_fast_forwards(adapted, adapter: bool):
     layers = len(adapted.get_base_model().get_decoder().layers)
     assert len(passes.fused) == 4 * layers + 1
     assert passes.plain_head
+
+
+@pytest.mark.parametrize("adapter", [True, False])
+def test_answers_of_a_quantised_base_are_scored_as_peft_computes(adapter: bool, tmp_path: Path):
+    base = load_tiny(write_tiny_model(tmp_path, hidden=64), quantization="nf4").model
+    model, rows = adapt(base), some_rows(8, shared=40, nested=0)
+    reference = {}
+    for state in (True, False):
+        with nullcontext() if state else model.disable_adapter():
+            reference[state] = [plain_score(model, row) for row in rows]
+    scoring = Scoring.of(model, adapter=adapter)
+    assert isinstance(scoring.passes, PackedPasses)
+    (part,) = scoring.parts(rows)
+    found = scoring.scores(part)
+    ours = [found[row.row].log_probability for row in rows]
+    assert ours == pytest.approx(reference[adapter], rel=1e-4)
+    assert ours != pytest.approx(reference[not adapter], rel=1e-2)
 
 
 def test_the_model_is_left_as_it_was(predictor, adapted):
