@@ -71,6 +71,8 @@ from lorasdk.results import (
     TrainResult,
     ValidationPoint,
 )
+from lorasdk.running.run import Run
+from lorasdk.running.run_events import RunEvents
 from lorasdk.stopping import StopToken, stop_on_signals
 
 __all__ = [
@@ -111,6 +113,8 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "ResourceError",
+    "Run",
+    "RunEvents",
     "RunFinished",
     "RunStarted",
     "RunStopped",

@@ -10,10 +10,10 @@ import sys
 
 from benchmarks.job import Job, StepClock, installed
 from lorasdk import FineTuner
-from lorasdk.cli.own_process import keep_freed_memory
 from lorasdk.engine import loop
 from lorasdk.forward.choosing import Choice
 from lorasdk.forward.padded import PaddedPasses
+from lorasdk.running.own_process import keep_freed_memory
 
 job = Job.read()
 keep_freed_memory()

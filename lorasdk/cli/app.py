@@ -13,12 +13,12 @@ from lorasdk.cli.demo import demo
 from lorasdk.cli.evaluate import evaluate
 from lorasdk.cli.infer import infer
 from lorasdk.cli.output import errors_console, print_error_json
-from lorasdk.cli.own_process import keep_freed_memory
 from lorasdk.cli.preview import preview
 from lorasdk.cli.schema import schema
 from lorasdk.cli.train import train
 from lorasdk.cli.validate import validate
 from lorasdk.errors import MAX_SHOWN, LorasdkError
+from lorasdk.running.own_process import keep_freed_memory
 
 INTERRUPTED = 130
 """Exit code of a program ended by Ctrl-C, as shells expect it."""

@@ -1,6 +1,6 @@
 """WHO can help: hooks and the managers that collect what plugins offer. pluggy lives here and nowhere else."""
 
-from lorasdk.plugins.manager import Manager, Registry, build_manager
+from lorasdk.plugins.manager import Manager, PluginChoice, Registry, build_manager
 from lorasdk.plugins.specs import hookimpl
 
-__all__ = ["Manager", "Registry", "build_manager", "hookimpl"]
+__all__ = ["Manager", "PluginChoice", "Registry", "build_manager", "hookimpl"]

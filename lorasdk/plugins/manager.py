@@ -67,10 +67,21 @@ class Registry(Generic[Component]):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class PluginChoice:
+    """Which plugins were asked for, so that another process can ask for the same."""
+
+    plugins: tuple[object, ...] = ()
+    discover: bool = True
+    blocked: frozenset[str] = frozenset()
+    allowed: frozenset[str] | None = None
+
+
 @dataclass(frozen=True)
 class Manager:
     """All components and observers of one `FineTuner`."""
 
+    choice: PluginChoice
     loaders: Registry[DataLoader]
     evaluators: Registry[Evaluator]
     sources: Registry[ModelSource]
@@ -104,22 +115,24 @@ def build_manager(
     Raises:
         PluginError: an object in `plugins` is no plugin, or two packages offer the same name.
     """
+    choice = PluginChoice(tuple(plugins), discover, frozenset(blocked), None if allowed is None else frozenset(allowed))
     hooks = pluggy.PluginManager(PROJECT)
     hooks.add_hookspecs(Hooks)
     origins = {_register_builtin(hooks): "lorasdk"}
     failures: list[Problem] = []
     if discover:
-        for entry in _entry_points(frozenset(blocked), None if allowed is None else frozenset(allowed)):
+        for entry in _entry_points(choice):
             try:
                 origins[_register(hooks, entry.load(), entry.name)] = _distribution(entry)
             except Exception as error:  # noqa: BLE001 - any fault of a package is reported, and the rest still load
                 failures.append(_failure(_distribution(entry), error))
-    for plugin in plugins:
+    for plugin in choice.plugins:
         try:
             origins[_register(hooks, plugin, None)] = "application"
         except (pluggy.PluginValidationError, ValueError) as error:
             raise PluginError(_failure(repr(plugin), error)) from error
     return Manager(
+        choice=choice,
         loaders=_collect("data loader", hooks.hook.data_loaders, origins, failures),
         evaluators=_collect("evaluator", hooks.hook.evaluators, origins, failures),
         sources=_collect("model source", hooks.hook.model_sources, origins, failures),
@@ -133,9 +146,9 @@ def _register_builtin(hooks: pluggy.PluginManager) -> str:
     return _register(hooks, import_module(BUILTIN), BUILTIN)
 
 
-def _entry_points(blocked: frozenset[str], allowed: frozenset[str] | None) -> Sequence[EntryPoint]:
-    found = entry_points(group=PROJECT)
-    return [e for e in found if e.name not in blocked and (allowed is None or e.name in allowed)]
+def _entry_points(choice: PluginChoice) -> Sequence[EntryPoint]:
+    found = [entry for entry in entry_points(group=PROJECT) if entry.name not in choice.blocked]
+    return [entry for entry in found if choice.allowed is None or entry.name in choice.allowed]
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -3,11 +3,12 @@ import sys
 
 import pytest
 
-from lorasdk.cli import app, own_process
+from lorasdk.cli import app
+from lorasdk.running import own_process
 
 TOUCHED = """
 import sys
-from lorasdk.cli import own_process
+from lorasdk.running import own_process
 real, calls = own_process.ctypes.CDLL, []
 class Libc:
     def mallopt(self, name, value):

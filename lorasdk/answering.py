@@ -1,0 +1,53 @@
+"""What a tuner does with rows and prompts, between its face and its state. Light until work begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from lorasdk.events import Emit
+from lorasdk.results import Completion, EvalReport, PreviewRow
+from lorasdk.stopping import StopToken
+from lorasdk.tuner_state import TunerState
+
+if TYPE_CHECKING:
+    from lorasdk.inference.prompts import Prompt, Prompts
+
+
+def preview(state: TunerState, rows: int) -> tuple[PreviewRow, ...]:
+    """The first rows of each split, once the masks of all are proved."""
+    from lorasdk.data.previewing import preview_rows
+
+    emit = state.emitter(None)
+    bench = state.bench(emit)
+    prepared = bench.prepare(state.read(emit), emit)
+    return tuple(row for split in prepared.values() for row in preview_rows(split, bench.encoder, rows))
+
+
+def answer(
+    state: TunerState, prompt: Prompts, generation: Mapping[str, object], *, adapter: bool, emit: Emit
+) -> Completion | list[Completion]:
+    """One answer for one prompt, a list for a list."""
+    from lorasdk.inference.prompts import conversations
+
+    turns, single = conversations(prompt)
+    answers = state.predictor(generation, adapter=adapter, emit=emit).complete(turns)
+    return answers[0] if single else answers
+
+
+def stream(state: TunerState, prompt: Prompt, generation: Mapping[str, object], *, adapter: bool) -> Iterator[str]:
+    """One answer, piece by piece."""
+    from lorasdk.inference.prompts import conversation
+
+    turns = conversation(prompt)
+    return state.predictor(generation, adapter=adapter, emit=state.emitter(None)).stream(turns)
+
+
+def compare_with_base(state: TunerState, emit: Emit, stop: StopToken | None) -> EvalReport:
+    """Base and adapter on the test rows."""
+    from lorasdk.evaluation.comparing import compare
+
+    tuned = state.predictor({}, adapter=True, emit=emit, stop=stop, label="tuned")
+    base = state.predictor({}, adapter=False, emit=emit, stop=stop, label="base")
+    examples = state.test_examples(emit)
+    return compare(examples, state.resolved.evaluators, base=base, tuned=tuned)

@@ -1,0 +1,54 @@
+"""From a recipe or a saved adapter to a tuner's state: what both ways of making a `FineTuner` do. Light."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lorasdk.contracts import Row
+from lorasdk.plugins import Manager
+from lorasdk.recipe import Recipe, load_recipe
+from lorasdk.recipe.overrides import Overrides
+from lorasdk.resolving import resolve
+from lorasdk.run_folder import find_adapter_dir, recipe_dir_of
+from lorasdk.tuner_state import TunerState
+
+Rows = Mapping[str, Iterable[Row]]
+"""Rows handed over in memory, by split."""
+
+
+def open_recipe(recipe: Recipe, manager: Manager, *, rows: Rows, trust_remote_code: bool) -> TunerState:
+    """A tuner that trains; everything the recipe names must be there."""
+    return TunerState(
+        resolve(recipe, manager, rows),
+        manager,
+        handed_over=frozenset(rows),
+        trust_remote_code=trust_remote_code,
+        adapter_dir=None,
+        allow_base_mismatch=False,
+    )
+
+
+def open_adapter(
+    path: Path,
+    manager: Manager,
+    *,
+    overrides: Overrides,
+    rows: Rows,
+    trust_remote_code: bool,
+    allow_base_mismatch: bool,
+) -> TunerState:
+    """A tuner that answers with a saved adapter, perhaps long after the rows it was trained on are gone."""
+    from lorasdk.artifacts.passport import read_passport
+
+    adapter_dir = find_adapter_dir(path.expanduser().absolute())
+    base_dir = recipe_dir_of(adapter_dir)
+    recipe = load_recipe(read_passport(adapter_dir).recipe, overrides=overrides)
+    return TunerState(
+        resolve(recipe if base_dir is None else recipe.with_base_dir(base_dir), manager, rows, check_data=False),
+        manager,
+        handed_over=frozenset(rows),
+        trust_remote_code=trust_remote_code,
+        adapter_dir=adapter_dir,
+        allow_base_mismatch=allow_base_mismatch,
+    )

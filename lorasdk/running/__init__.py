@@ -1,0 +1,1 @@
+"""WHO waits: handles of runs that go on elsewhere, in a thread of their own or in a process of their own."""

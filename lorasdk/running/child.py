@@ -1,0 +1,82 @@
+"""A run's own process: ``python -m lorasdk.running.child``. It trains once and tells its host about it.
+
+The job comes as one line on standard input, requests to stop as further ones. When standard input ends, the host is
+gone: what was learnt is saved. Events and the outcome go out as JSON lines through a pipe of their own, so that nothing
+a library prints can be taken for one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from importlib import import_module
+from types import ModuleType
+
+from lorasdk.errors import LorasdkError, PluginError, Problem
+from lorasdk.opening import open_recipe
+from lorasdk.plugins import build_manager
+from lorasdk.records import Record, error_record, event_record, record_line, result_record
+from lorasdk.running.child_process import ABANDON
+from lorasdk.running.job import Job, read_rows
+from lorasdk.running.line_buffer import lines_of
+from lorasdk.running.own_process import keep_freed_memory
+from lorasdk.stopping import StopToken, stop_on_signals
+
+
+def main() -> None:
+    """Do the job on standard input and end."""
+    keep_freed_memory()
+    events, rows = (int(argument) for argument in sys.argv[1:])
+    for descriptor in (events, rows):
+        os.set_inheritable(descriptor, False)
+    host = lines_of(sys.stdin.fileno())
+    for line in host:
+        with stop_on_signals((signal.SIGTERM, signal.SIGINT)) as stop:
+            threading.Thread(target=_obey, args=(host, stop), name="lorasdk-host", daemon=True).start()
+            _tell(events, _outcome(Job.read(line), events, rows, stop))
+        os.close(events)  # told all there is, whatever this process still has to tidy up
+        return
+
+
+def _outcome(job: Job, events: int, rows: int, stop: StopToken) -> Record:
+    try:
+        with os.fdopen(rows, "rb") as file:
+            handed_over = read_rows(file, job.rows)
+        plugins = list(_imported(job.modules))
+        manager = build_manager(plugins, discover=job.discover, blocked=job.blocked, allowed=job.allowed)
+        state = open_recipe(job.recipe, manager, rows=handed_over, trust_remote_code=job.trust_remote_code)
+        emit = state.emitter(lambda event: _tell(events, event_record(event)))
+        return result_record(state.train(emit, stop, job.options))
+    except LorasdkError as error:
+        return error_record(error)
+
+
+def _imported(names: Iterable[str]) -> Iterator[ModuleType]:
+    for name in names:
+        try:
+            yield import_module(name)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            fix = "the module must be importable in another process; or use isolation='thread'"
+            raise PluginError(Problem("plugin.failed-to-load", why, place=name, fix=fix)) from error
+
+
+def _obey(host: Iterator[bytes], stop: StopToken) -> None:
+    for line in host:
+        stop.stop(save=line != ABANDON.strip())
+    stop.stop()
+
+
+def _tell(descriptor: int, record: Record) -> None:
+    line = memoryview((record_line(record) + "\n").encode("ascii"))
+    with suppress(BrokenPipeError):  # the host is gone; the end of standard input says so too
+        while line:
+            line = line[os.write(descriptor, line) :]
+
+
+if __name__ == "__main__":
+    main()
