@@ -64,7 +64,7 @@ def test_the_hooks_and_their_arguments_are_pinned():
 def test_built_ins_come_through_the_hooks():
     found = build_manager(discover=False)
     assert set(found.loaders.offers) == {"file", "hub"}
-    assert set(found.evaluators.offers) == {"exact_match"}
+    assert set(found.evaluators.offers) == {"choice", "exact_match", "perplexity"}
     assert set(found.sources.offers) == {"hub", "folder", "gguf", "package"}
 
 
