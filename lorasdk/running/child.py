@@ -8,7 +8,6 @@ a library prints can be taken for one.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -34,12 +33,13 @@ def main() -> None:
     for descriptor in (events, rows):
         os.set_inheritable(descriptor, False)
     host = lines_of(sys.stdin.fileno())
-    for line in host:
-        with stop_on_signals((signal.SIGTERM, signal.SIGINT)) as stop:
-            threading.Thread(target=_obey, args=(host, stop), name="lorasdk-host", daemon=True).start()
-            _tell(events, _outcome(Job.read(line), events, rows, stop))
-        os.close(events)  # told all there is, whatever this process still has to tidy up
+    line = next(host, None)
+    if line is None:  # the host was gone before it could say what to do
         return
+    with stop_on_signals() as stop:
+        threading.Thread(target=_obey, args=(host, stop), name="lorasdk-host", daemon=True).start()
+        _tell(events, _outcome(Job.read(line), events, rows, stop))
+    os.close(events)  # told all there is, whatever this process still has to tidy up
 
 
 def _outcome(job: Job, events: int, rows: int, stop: StopToken) -> Record:

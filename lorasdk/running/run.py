@@ -26,8 +26,8 @@ EXIT_GRACE_SECONDS = 60.0
 class Run:
     """A training under way: watch it, stop it, wait for it. `FineTuner.start` gives one.
 
-    It may be used from any thread. A `Run` that is dropped goes on; keep it, or its `StopToken`, to stop it. A program
-    that ends asks its runs to stop and save, and waits up to a minute for that.
+    It may be used from any thread, and it remembers every event. A `Run` that is dropped goes on; keep it, or its
+    `StopToken`, to stop it. A program that ends asks its runs to stop and save, and waits up to a minute for that.
     """
 
     def __init__(self, chronicle: Chronicle, stop: StopToken, thread: threading.Thread) -> None:

@@ -1,6 +1,7 @@
 """Runs in a process of their own, with real processes: each costs seconds, so each shows several things."""
 
 import gc
+import importlib
 import json
 import os
 import signal
@@ -107,8 +108,22 @@ def test_a_killed_process_is_an_error_that_says_where_it_was(tiny_model_dir: Pat
     assert busy.value.code == "run.unknown-isolation"  # and not tuner.busy: the tuner is free again
 
 
-def test_the_hosts_token_stops_it_and_what_was_learnt_is_saved(tiny_model_dir: Path, tmp_path: Path):
-    tuner = tiny_tuner(tiny_model_dir, tmp_path / "runs", **ENDLESS)
+WHEREABOUTS = """
+import os, pathlib
+from lorasdk import hookimpl
+@hookimpl
+def on_event(event):
+    with pathlib.Path(__file__).with_suffix(".txt").open("a") as file:
+        print(os.getpid(), file=file)
+"""
+
+
+def test_the_hosts_token_stops_it_and_what_was_learnt_is_saved(tiny_model_dir: Path, tmp_path: Path, monkeypatch):
+    (tmp_path / "whereabouts.py").write_text(WHEREABOUTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    plugin = importlib.import_module("whereabouts")
+    recipe = tiny_recipe(tiny_model_dir, tmp_path / "runs", **ENDLESS)
+    tuner = FineTuner.from_recipe(recipe, data={"train": ROWS}, plugins=[plugin])
     noticed = []
     run = tuner.start(isolation="process", stop=StopToken(when=lambda: bool(noticed)))
     first_step(run)
@@ -116,6 +131,9 @@ def test_the_hosts_token_stops_it_and_what_was_learnt_is_saved(tiny_model_dir: P
     result = run.result(60)
     assert (result.stopped, run.status) == ("requested", "stopped")
     assert (result.adapter_dir / "lorasdk.json").is_file()
+    processes = set((tmp_path / "whereabouts.txt").read_text().split())
+    assert len(processes) == 1
+    assert str(os.getpid()) not in processes
 
 
 def test_bad_rows_raise_the_error_of_train(tiny_model_dir: Path, tmp_path: Path):

@@ -24,7 +24,7 @@ def first_step(run) -> None:
     next(event for event in run.events() if isinstance(event, StepFinished))
 
 
-def test_a_run_in_a_thread_gives_what_train_gives(tiny_model_dir: Path, tmp_path: Path):
+def test_X80_a_run_in_a_thread_gives_what_train_gives(tiny_model_dir: Path, tmp_path: Path):
     tuner = tiny_tuner(tiny_model_dir, tmp_path)
     expected = tuner.train()
     heard = []
