@@ -1,4 +1,4 @@
-"""python -m benchmarks: run, table, linear, profile."""
+"""python -m benchmarks: run, table, linear, profile, torture."""
 
 from __future__ import annotations
 
@@ -76,6 +76,15 @@ def linear(work_dir: WorkDir = HERE) -> None:
 def profile(workload: str = "mixed-32", work_dir: WorkDir = HERE) -> None:
     """Where does a step's time go, and how far is it from the machine's matrix products?"""
     profile_measure.measure(WORKLOADS[workload], dense_folder(work_dir.absolute()), tell=console.print)
+
+
+@app.command()
+def torture(kills: int = 200, work_dir: WorkDir = HERE) -> None:
+    """Kill trainings and let them go on: do all end with the bits of an undisturbed run?"""
+    from benchmarks.torture import main
+
+    if not main(kills, work_dir.absolute() / "torture"):
+        raise typer.Exit(1)
 
 
 def _tokens_per_row(workload: Workload, model: Path) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorasdk.artifacts.adapter_folder import save_adapter
+from lorasdk.artifacts.adapter_folder import check_weights, save_adapter
 from lorasdk.artifacts.passport import Passport, SplitPart, read_passport
 from lorasdk.engine.course import Course
 from lorasdk.engine.task import Trained
@@ -48,8 +48,11 @@ class AdapterSaving:
             ResourceError: the disk refuses.
         """
         folder = self.run_dir / ADAPTER
-        _set_aside(folder)
-        self._write(folder, trained)
+        if not self.run_dir.is_dir():  # not made again: whoever deleted it would not look there
+            raise ResourceError(_vanished(self.run_dir))
+        if not _is_there_already(folder, trained):
+            _set_aside(folder)
+            self._write(folder, trained)
         if self.initial is not None:
             shutil.rmtree(self.initial.parent, ignore_errors=True)
         return folder
@@ -94,6 +97,15 @@ class AdapterSaving:
         )
 
 
+def _is_there_already(folder: Path, trained: Trained) -> bool:
+    """Whether a process wrote this adapter and was killed before it could say so."""
+    if trained.stopped == "requested" or not folder.exists():
+        return False
+    passport = read_passport(folder)
+    check_weights(folder, passport)
+    return (passport.training.steps, passport.training.stopped) == (trained.steps, trained.stopped)
+
+
 def _set_aside(folder: Path) -> None:
     if not folder.exists():
         return
@@ -112,6 +124,15 @@ def _set_aside(folder: Path) -> None:
                 fix="move the folder away and resume once more",
             )
         ) from error
+
+
+def _vanished(run_dir: Path) -> Problem:
+    return Problem(
+        code="run.folder-vanished",
+        message="the run's folder was deleted while the run was going on",
+        place=str(run_dir),
+        fix="leave the folder of a run alone until the run is over",
+    )
 
 
 def _rescued(folder: Path, step: int) -> Problem:

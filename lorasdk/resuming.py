@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from lorasdk.errors import CheckpointError, Problem
 from lorasdk.recipe import Recipe
-from lorasdk.run_folder import ADAPTER, FACTS, PASSPORT, new_run_dir, runs_in
+from lorasdk.run_folder import FACTS, is_finished, new_run_dir, runs_in
 from lorasdk.train_options import Resume
 
 
@@ -43,15 +42,6 @@ def run_to_resume(resume: Resume, parent: Path) -> Path | None:
     if found is None and resume == "must":
         raise CheckpointError(_nothing_to_resume(parent, latest))
     return found
-
-
-def is_finished(run_dir: Path) -> bool:
-    """Whether a run came to its end: it has an adapter, and was not stopped by request before its last step."""
-    try:
-        passport = json.loads((run_dir / ADAPTER / PASSPORT).read_bytes())
-        return bool(passport["training"]["stopped"] != "requested")
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
 
 
 def _run_around(path: Path) -> Path:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from lorasdk.checkpoints.whole_file import write_whole_json
 from lorasdk.errors import AdapterError, Problem, ResourceError
 
 ADAPTER = "adapter"
@@ -44,6 +47,29 @@ def new_run_dir(parent: Path, *, recipe_yaml: str, recipe_dir: Path) -> Path:
     return run_dir
 
 
+def mark_ended(run_dir: Path, stopped: str) -> None:
+    """Write down that a run is over and its caller is about to be told; a killed one is never marked.
+
+    Raises:
+        ResourceError: the disk refuses.
+    """
+    try:
+        write_whole_json(run_dir / FACTS, {**_facts(run_dir), "ended": stopped})
+    except OSError as error:
+        raise ResourceError(
+            Problem("run.folder", f"the end of the run cannot be written down: {error}", str(run_dir / FACTS))
+        ) from error
+
+
+def is_finished(run_dir: Path) -> bool:
+    """Whether a run came to its end, rather than being killed, failing, or being stopped by request.
+
+    Raises:
+        AdapterError: its facts are damaged.
+    """
+    return _facts(run_dir).get("ended") in {"finished", "early_stopping"}
+
+
 def find_adapter_dir(path: Path) -> Path:
     """The adapter folder that `path` names: itself, that of a run, or that of the latest run in a recipe's folder.
 
@@ -70,13 +96,18 @@ def find_adapter_dir(path: Path) -> Path:
 
 def recipe_dir_of(adapter_dir: Path) -> Path | None:
     """The folder that the recipe's relative paths started from, if the adapter still lies in its run's folder."""
-    facts = adapter_dir.parent / FACTS
-    if not facts.is_file():
-        return None
+    folder = _facts(adapter_dir.parent).get("recipe_dir")
+    return None if folder is None else Path(folder)
+
+
+def _facts(run_dir: Path) -> dict[str, str]:
+    path = run_dir / FACTS
+    if not path.is_file():
+        return {}
     try:
-        return Path(json.loads(facts.read_text("utf-8"))["recipe_dir"])
-    except (ValueError, KeyError, TypeError) as error:
-        problem = Problem("run.damaged-facts", f"{FACTS} cannot be read: {error}", str(facts), fix="delete the file")
+        return TypeAdapter(dict[str, str]).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        problem = Problem("run.damaged-facts", f"{FACTS} cannot be read: {error}", str(path), fix="delete the file")
         raise AdapterError(problem) from error
 
 

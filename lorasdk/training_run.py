@@ -18,12 +18,13 @@ from lorasdk.engine.lora import attach_lora, describe_attachment
 from lorasdk.engine.snapshot import Snapshot
 from lorasdk.engine.task import Trained, TrainingTask
 from lorasdk.errors import TrainingError
-from lorasdk.evaluation.comparing import score_rows
+from lorasdk.evaluation.comparing import aggregate, score_rows
 from lorasdk.events import AdapterAttached, AdapterSaved, Emit, RunFinished, RunStarted, RunStopped
 from lorasdk.passport_making import describe_split
 from lorasdk.refusals import abandoned, stopped_too_early
 from lorasdk.results import TrainResult
 from lorasdk.run_checkpoints import RunCheckpoints, identity_of
+from lorasdk.run_folder import mark_ended
 from lorasdk.stopping import StopRequestedError, StopToken
 from lorasdk.workbench import Workbench
 
@@ -65,6 +66,7 @@ class TrainingRun:
                     raise TrainingError(abandoned(self.run_dir, trained.steps))
                 adapter_dir = saving.save(trained)
         self.emit(AdapterSaved(adapter_dir, trained.saved_step))
+        mark_ended(self.run_dir, trained.stopped)
         self.emit(RunFinished(adapter_dir, trained.steps, self._seconds()))
         return self._result(adapter_dir, trained, attached, resumed_from=kept.step)
 
@@ -155,7 +157,8 @@ class TrainingRun:
         self.bench.model.eval()
         scores = score_rows(validation.examples, [chosen], predictor)
         self.bench.model.train()
-        return {name: sum(values) / len(values) for name, values in scores.items()}
+        evaluator = chosen[0]
+        return {evaluator.name: aggregate(evaluator, scores[evaluator.name])}
 
     def _result(
         self, adapter_dir: Path, trained: Trained, attached: AdapterAttached, *, resumed_from: int

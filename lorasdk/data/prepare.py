@@ -69,14 +69,7 @@ def prepare_split(
         DataError: rows cannot be encoded, are too long, or fail a proof; all of them are listed.
     """
     encoding = SplitEncoding(split, encoder, section)
-    key = remembered and rows_key(remembered.identity, split=split, encoder=encoder, section=section)
-    rows = remembered.cache.recall(key, emit) if remembered and key else None
-    if rows is None:
-        facts = encoding.run(examples, between=between)
-        if remembered and key:
-            rows = remembered.cache.keep(key, encoding.rows, facts, emit)
-        else:
-            rows = temporary_store(lambda file: encoding.rows.write(file, facts))
+    rows = _rows(encoding, examples, remembered, emit=emit, between=between)
     for code, message in rows.facts["notices"]:
         emit(Notice(code, message))
     counts = DataPrepared(
@@ -89,6 +82,26 @@ def prepare_split(
     )
     emit(counts)
     return PreparedSplit(split, _used(examples, rows), rows, counts, rows.sha256)
+
+
+def _rows(
+    encoding: SplitEncoding,
+    examples: Sequence[Example],
+    remembered: Remembered | None,
+    *,
+    emit: Emit,
+    between: Callable[[], None],
+) -> TokenStore:
+    """Recall rows, or encode them."""
+    if remembered is None:
+        facts = encoding.run(examples, between=between)
+        return temporary_store(lambda file: encoding.rows.write(file, facts))
+    key = rows_key(remembered.identity, split=encoding.split, encoder=encoding.encoder, section=encoding.section)
+    known = remembered.cache.recall(key, emit)
+    if known is not None:
+        return known
+    facts = encoding.run(examples, between=between)
+    return remembered.cache.keep(key, encoding.rows, facts, emit)
 
 
 def _used(examples: Sequence[Example], rows: TokenStore) -> Sequence[Example]:

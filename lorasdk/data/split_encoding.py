@@ -19,7 +19,7 @@ class SplitEncoding:
     """One pass over a split. What is wrong with single rows is collected, and raised when all are read."""
 
     def __init__(self, split: str, encoder: Encoder, section: DataSection) -> None:
-        self._split, self._encoder, self._section = split, encoder, section
+        self.split, self.encoder, self.section = split, encoder, section
         self._proof = MaskProof(encoder, train_on=section.train_on, origin=split)
         self._problems: list[Problem] = []
         self._long: list[int] = []
@@ -47,7 +47,7 @@ class SplitEncoding:
             raise DataError(*self._problems)
         notices = [*self._length_notice(), *self._control_token_notice()]
         if not self.rows.rows:
-            raise DataError(_nothing_left(self._split, self._seen, self._section))
+            raise DataError(_nothing_left(self.split, self._seen, self.section))
         self._proof.settle()
         counts = {"tokens": self._tokens, "supervised_tokens": self._supervised, "longest": self._longest}
         return {**counts, "notices": notices}
@@ -55,23 +55,23 @@ class SplitEncoding:
     def _take(self, example: Example) -> None:
         self._seen += 1
         try:
-            row = self._encoder.encode_example(example, train_on=self._section.train_on, origin=self._split)
+            row = self.encoder.encode_example(example, train_on=self.section.train_on, origin=self.split)
         except LorasdkError as error:
             self._problems.extend(error.problems)
             if len(self._problems) >= MOST_COLLECTED:
                 raise DataError(*self._problems) from error
             return
         self._longest_seen = max(self._longest_seen, len(row.ids))
-        long = len(row.ids) > self._section.max_tokens
+        long = len(row.ids) > self.section.max_tokens
         if long:
             self._long.append(row.row)
-        if not long or self._section.too_long == "truncate":
-            self._keep(example, _truncate(row, self._section.max_tokens) if long else row, truncated=long)
+        if not long or self.section.too_long == "truncate":
+            self._keep(example, _truncate(row, self.section.max_tokens) if long else row, truncated=long)
 
     def _keep(self, example: Example, row: TokenRow, *, truncated: bool) -> None:
         self._proof.check(example, row, truncated=truncated)
         texts = [example.text] if example.text else [message.content for message in example.messages]
-        self._control_tokens += sum(len(self._encoder.renderer.shield.structural.findall(text)) for text in texts)
+        self._control_tokens += sum(len(self.encoder.renderer.shield.structural.findall(text)) for text in texts)
         self._tokens += len(row.ids)
         self._supervised += row.supervised_tokens
         self._longest = max(self._longest, len(row.ids))
@@ -80,19 +80,19 @@ class SplitEncoding:
     def _length_notice(self) -> list[tuple[str, str]]:
         if not self._long:
             return []
-        limit, longest = self._section.max_tokens, self._longest_seen
+        limit, longest = self.section.max_tokens, self._longest_seen
         listed = ", ".join(map(str, self._long[:LISTED_ROWS])) + (", …" if len(self._long) > LISTED_ROWS else "")
-        count = f"{len(self._long)} row(s) of {self._split}"
+        count = f"{len(self._long)} row(s) of {self.split}"
         message = f"{count} are longer than data.max_tokens = {limit}; longest: {longest}"
-        if self._section.too_long == "drop":
+        if self.section.too_long == "drop":
             return [("data.dropped-too-long", f"{message}; dropped rows {listed}")]
-        if self._section.too_long == "truncate":
+        if self.section.too_long == "truncate":
             return [("data.truncated", f"{message}; truncated rows {listed}")]
         raise DataError(
             Problem(
                 code="data.too-long",
                 message=message,
-                place=f"{self._split} row {min(self._long)}",
+                place=f"{self.split} row {min(self._long)}",
                 field="data.max_tokens",
                 found=f"rows {listed}",
                 allowed=f"rows of at most {limit} tokens",
@@ -104,7 +104,7 @@ class SplitEncoding:
         if not self._control_tokens:
             return []
         count = f"{self._control_tokens} control token(s)"
-        return [("data.control-tokens", f"{count} inside the text of {self._split} rows are encoded as text")]
+        return [("data.control-tokens", f"{count} inside the text of {self.split} rows are encoded as text")]
 
 
 def _truncate(row: TokenRow, length: int) -> TokenRow:

@@ -12,7 +12,16 @@ from safetensors.torch import load_file
 from tiny_model import write_tiny_model
 from tiny_training import ROWS, tiny_tuner
 
-from lorasdk import CheckpointError, FineTuner, Notice, RunStarted, StepFinished, StopToken, TrainingError
+from lorasdk import (
+    CheckpointError,
+    CheckpointSaved,
+    FineTuner,
+    Notice,
+    RunStarted,
+    StepFinished,
+    StopToken,
+    TrainingError,
+)
 from lorasdk.artifacts.passport import read_passport
 from lorasdk.errors import Problem
 
@@ -310,7 +319,8 @@ def test_X72_no_checkpoint_is_written_after_a_loss_that_is_not_finite(tiny_model
     assert steps == ["step-00000002", "step-00000004"]
 
 
-def test_X64_a_run_folder_that_vanishes_leaves_the_adapter_elsewhere(tiny_model_dir, tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", [3, 6])
+def test_X64_a_run_folder_that_vanishes_leaves_the_adapter_elsewhere(tiny_model_dir, tmp_path, monkeypatch, step):
     import tempfile
 
     from lorasdk import ResourceError
@@ -319,13 +329,14 @@ def test_X64_a_run_folder_that_vanishes_leaves_the_adapter_elsewhere(tiny_model_
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
 
     def watch(event):
-        if isinstance(event, StepFinished) and event.step == 3:
-            shutil.rmtree(tmp_path / "runs")
+        last = isinstance(event, CheckpointSaved) and step == 6
+        if (isinstance(event, StepFinished) or last) and event.step == step:
+            shutil.rmtree(tmp_path / "runs", ignore_errors=True)
 
     with pytest.raises(ResourceError) as caught:
         tuner_for(tiny_model_dir, tmp_path / "runs").train(on_event=watch)
     rescued = {problem.code: problem for problem in caught.value.problems}["run.rescued"]
-    assert "step 4" in rescued.message
+    assert f"step {4 if step == 3 else 6}" in rescued.message
     assert FineTuner.from_adapter(rescued.place).infer("hi").completion_tokens > 0
     assert not (tmp_path / "runs").exists()
 
