@@ -29,6 +29,8 @@ from lorasdk import (
 from lorasdk.errors import LorasdkError
 from lorasdk.running import child_process
 
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks for what is left in /proc")
+
 ENDLESS = {"training": {"max_steps": 1_000_000}}
 TOKEN = "hf_canary_12345678"
 
@@ -70,12 +72,15 @@ def started(monkeypatch) -> list[subprocess.Popen]:
     return processes
 
 
-def test_it_gives_what_train_gives_and_leaves_nothing_behind(tiny_model_dir: Path, tmp_path: Path, capfd, started):
+def test_it_gives_what_train_gives_and_leaves_nothing(tiny_model_dir, tmp_path: Path, capfd, started, monkeypatch):
     section = {"base_model": {"token": SecretStr(TOKEN)}, "lora": {"dropout": 0.1}}
     tuner = tiny_tuner(tiny_model_dir, tmp_path / "runs", **section)
     expected = tuner.train()
+    (tmp_path / "json.py").write_text("raise ImportError('a file of the folder that the host stands in')")
+    monkeypatch.chdir(tmp_path)
     heard, mine = [], belongings(tmp_path)
     run = tuner.start(isolation="process", on_event=heard.append)
+    assert os.getsid(started[0].pid) != os.getsid(0)  # Ctrl-C in a terminal does not reach it
     secret_places = [Path(f"/proc/{started[0].pid}/{name}").read_bytes() for name in ("cmdline", "environ")]
     result = run.result(100)
     assert belongings(tmp_path) == mine

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_training import tiny_recipe, tiny_tuner
 
-from lorasdk import AdapterSaved, FineTuner, InferenceError, RunFinished, StepFinished, TrainingError
+from lorasdk import AdapterSaved, FineTuner, InferenceError, RunFinished, StepFinished, StopToken, TrainingError
 from lorasdk.errors import LorasdkError
 
 ENDLESS = {"training": {"max_steps": 1_000_000}}
@@ -53,6 +53,21 @@ def test_X81_while_a_run_goes_on_the_caller_is_refused_at_once(tiny_model_dir: P
     stopper.join()
     assert (run.status, run.result().stopped) == ("stopped", "requested")
     assert tuner.infer("hi").text is not None
+
+
+def test_a_run_goes_on_where_another_one_stopped(tiny_model_dir: Path, tmp_path: Path):
+    section = {"training": {"max_steps": 6}}
+    expected = tiny_tuner(tiny_model_dir, tmp_path / "undisturbed", **section).train()
+    tuner, stop = tiny_tuner(tiny_model_dir, tmp_path, **section), StopToken()
+
+    def third(event) -> None:
+        if isinstance(event, StepFinished) and event.step == 3:
+            stop.stop()
+
+    assert tuner.start(on_event=third, stop=stop).result(60).steps == 3
+    result = tuner.start(resume="auto").result(60)
+    assert (result.steps, result.resumed_from) == (6, 3)
+    assert weights(result.adapter_dir) == weights(expected.adapter_dir)
 
 
 def test_a_run_that_is_stopped_without_saving_leaves_no_adapter(tiny_model_dir: Path, tmp_path: Path):
