@@ -117,26 +117,20 @@ class TrainingRun:
         recipe, model = self.bench.resolved.recipe, self.bench.model
         assert model is not None
         validation = prepared.get("validation")
-        if recipe.training.gradient_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
-        try:
-            return run_training(
-                TrainingTask(
-                    model=model,
-                    section=recipe.training,
-                    train=prepared["train"].rows,
-                    validation=validation.rows if validation else (),
-                    score=lambda: self._watched_score(validation),
-                    higher_is_better=self.bench.resolved.higher_is_better,
-                    emit=self.emit,
-                    stop=self.stop,
-                    keep=kept.keep,
-                    start=start,
-                )
+        return run_training(
+            TrainingTask(
+                model=model,
+                section=recipe.training,
+                train=prepared["train"].rows,
+                validation=validation.rows if validation else (),
+                score=lambda: self._watched_score(validation),
+                higher_is_better=self.bench.resolved.higher_is_better,
+                emit=self.emit,
+                stop=self.stop,
+                keep=kept.keep,
+                start=start,
             )
-        finally:
-            if recipe.training.gradient_checkpointing:
-                model.gradient_checkpointing_disable()
+        )
 
     def _left(self, start: Snapshot | None) -> Trained:
         """What a run that was stopped before its data were ready has: the state it would have gone on from."""

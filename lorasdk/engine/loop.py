@@ -17,6 +17,7 @@ from lorasdk.engine.course import Course
 from lorasdk.engine.fitting_passes import FittingPasses
 from lorasdk.engine.gate import loss_spike
 from lorasdk.engine.optimizer import adamw, moments, restore_moments
+from lorasdk.engine.pass_choice import chosen_passes
 from lorasdk.engine.schedule import learning_rate
 from lorasdk.engine.snapshot import Snapshot
 from lorasdk.engine.step_gradient import StepGradient
@@ -24,9 +25,7 @@ from lorasdk.engine.task import Stopped, Trained, TrainingTask
 from lorasdk.engine.validation import measure
 from lorasdk.engine.watch import MetricWatch
 from lorasdk.events import EvaluationFinished, LossSpike, Notice, RunStopped, StepFinished
-from lorasdk.forward.choosing import choose_passes
 from lorasdk.forward.constant_states import keep_constant_states
-from lorasdk.forward.kernel_notice import kernel_notice
 from lorasdk.forward.packed import PackedPasses
 from lorasdk.forward.passes import Passes
 from lorasdk.recipe.meaning import DEFAULT_EPOCHS
@@ -34,8 +33,6 @@ from lorasdk.recipe.schema import TrainingSection
 from lorasdk.results import LossPoint, ValidationPoint
 from lorasdk.stopping import StopRequestedError
 
-PACK_TOKENS = 2048
-"""Tokens of a forward pass when the recipe leaves it open."""
 WORTH_KEEPING = 2
 """Visits to each row from which it pays to keep what layers without an adapter make of it."""
 
@@ -59,14 +56,16 @@ def run_training(task: TrainingTask) -> Trained:
 
     Raises:
         TrainingError: a loss or gradient is not finite, or the watched metric is missing; the step was not taken.
-        ResourceError: memory ran out with one row at a time.
+        ResourceError: memory ran out with one row at a time, or the recipe allows too little.
     """
-    return _Loop(task).run()
+    with chosen_passes(task) as passes:
+        return _Loop(task, passes).run()
 
 
 @dataclass
 class _Loop:
     task: TrainingTask
+    passes: Passes
     course: Course = field(default_factory=Course)
     best: dict[str, torch.Tensor] = field(default_factory=dict)
 
@@ -76,26 +75,11 @@ class _Loop:
         self.parameters = {n: p for n, p in task.model.named_parameters() if p.requires_grad}
         self.optimizer = adamw(self.parameters, section.weight_decay)
         self.watch = MetricWatch(section.metric, task.higher_is_better, section.early_stopping)
-        passes = self._choose_passes()
-        self.fitting = FittingPasses(passes, passes, task.model.device, task.emit)
+        self.fitting = FittingPasses(self.passes, self.passes, task.model.device, task.emit)
         self.gradient = StepGradient.of(task, self.parameters, self.task.stop.check)
         if task.start is not None:
             self._restore(task.start)
         self.started, self.first = time.perf_counter(), self.course.step
-
-    def _choose_passes(self) -> Passes:
-        section = self.task.section
-        choice = choose_passes(
-            self.task.model,
-            max_tokens=section.pack_tokens or PACK_TOKENS,
-            max_rows=section.micro_batch,
-            checkpointing=section.gradient_checkpointing,
-        )
-        if choice.why_padded:
-            self.task.emit(Notice("training.padded", f"rows are padded, not packed: {choice.why_padded}"))
-        elif notice := kernel_notice(self.task.model):
-            self.task.emit(notice)
-        return choice.passes
 
     def _keep_constant_states(self) -> Passes:
         """The passes of training rows, without the layers that give the same in every epoch."""

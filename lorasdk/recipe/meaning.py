@@ -12,7 +12,7 @@ DEFAULT_EPOCHS = 3
 """What `training` means when it says neither epochs nor steps."""
 PATHS = frozenset({"path"})
 """Options that are paths, whichever component they belong to."""
-ADDED_SINCE: Mapping[str, Any] = MappingProxyType({"pack_tokens": None, "on_loss_spike": "tell"})
+ADDED_SINCE: Mapping[str, Any] = MappingProxyType({"pack_tokens": None, "memory_gb": None, "on_loss_spike": "tell"})
 """Fields of `training` that came later, and what they are when unset: then they are no part of the meaning, so that
 fingerprints stay."""
 WITHOUT_EFFECT = frozenset({"checkpoint_every_steps", "keep_checkpoints"})

@@ -148,6 +148,9 @@ class TrainingSection(Section):
     """Gradients are scaled down to this Euclidean norm; `null` turns clipping off."""
     gradient_checkpointing: StrictBool = False
     """Recompute activations in the backward pass: less memory, more time."""
+    memory_gb: Annotated[Finite, Field(gt=0)] | None = None
+    """Memory in GB (10⁹ bytes) for weights, moments and activations; to stay within it packs become smaller, then
+    activations are recomputed. No limit when left out."""
     seed: Seed = 42
     """Seed of initialisation, order and dropout."""
     eval_every_steps: Count | None = None
