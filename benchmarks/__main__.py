@@ -1,4 +1,4 @@
-"""python -m benchmarks: run, table, linear, profile, torture."""
+"""python -m benchmarks: run, table, linear, profile, choices, torture."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmarks import choices as choices_measure
 from benchmarks import linear as linear_measure
 from benchmarks import profile as profile_measure
 from benchmarks.base_model import dense_folder
@@ -76,6 +77,12 @@ def linear(work_dir: WorkDir = HERE) -> None:
 def profile(workload: str = "mixed-32", work_dir: WorkDir = HERE) -> None:
     """Where does a step's time go, and how far is it from the machine's matrix products?"""
     profile_measure.measure(WORKLOADS[workload], dense_folder(work_dir.absolute()), tell=console.print)
+
+
+@app.command()
+def choices(work_dir: WorkDir = HERE) -> None:
+    """What the constants and settings that we chose are worth, against their alternatives."""
+    choices_measure.measure(dense_folder(work_dir.absolute()), tell=console.print)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from benchmarks.tuned_model import token_rows, tuned_model
 from benchmarks.workloads import Workload
 
 KINDS = {
@@ -43,7 +44,7 @@ def measure(workload: Workload, model: Path, *, tell: Callable[[str], None]) -> 
 
     from lorasdk.forward.choosing import choose_passes
 
-    tuned, rows = _prepared(workload, model)
+    tuned, rows = tuned_model(model), token_rows(workload.rows[: workload.batch_size], model)
     passes = choose_passes(tuned, max_tokens=2048, max_rows=None).passes
     tuned.train()
 
@@ -73,28 +74,6 @@ def measure(workload: Workload, model: Path, *, tell: Callable[[str], None]) -> 
         f"matrix products alone at this machine's peak ({peak / 1e12:.2f} TFLOPS): {needed / peak:.2f} s, "
         f"{needed / peak / seconds:.0%} of the step"
     )
-
-
-def _prepared(workload: Workload, model: Path) -> tuple:
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    from lorasdk.basemodel.tokenizer import load_tokenizer
-    from lorasdk.contracts import Example, Message
-    from lorasdk.data.encoding import Encoder
-    from lorasdk.data.template import choose_template
-
-    tokenizer = load_tokenizer(model)
-    encoder = Encoder.of(tokenizer, choose_template("auto", tokenizer))
-    examples = [
-        Example(i, (Message("user", row["prompt"]), Message("assistant", row["answer"])))
-        for i, row in enumerate(workload.rows[: workload.batch_size], start=1)
-    ]
-    rows = [encoder.encode_example(example, train_on="all_turns", origin="train") for example in examples]
-    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16)
-    config = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
-    return get_peft_model(base, config), rows
 
 
 def _seconds(step: Callable[[], None]) -> float:
