@@ -105,14 +105,14 @@ class TunerState:
         """The same for a caller that has claimed the tuner with `exclusively`."""
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise TrainingError(several_processes(os.environ["WORLD_SIZE"]))
-        with _quietly_imported():
+        with _quietly_imported(), self._closed_on_failure():
             from lorasdk.training_run import TrainingRun
 
             began = time.perf_counter()
             splits = self._read_unless_stopped(emit, stop)
             run_dir = run_dir_for(self.resolved.recipe, options.resume)
             self.close()
-            with run_lock(run_dir, emit=emit), EventLog(run_dir / EVENTS) as log, self._closed_on_failure():
+            with run_lock(run_dir, emit=emit), EventLog(run_dir / EVENTS) as log:
                 told = both(log, emit)
                 run = TrainingRun(self.bench(told), run_dir, told, stop, began, options.allow_changes)
                 result = run.run(splits)
