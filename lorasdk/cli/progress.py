@@ -17,8 +17,11 @@ from lorasdk.events import (
     DataPrepared,
     EvaluationFinished,
     Event,
+    LossSpike,
+    MicroBatchHalved,
     Notice,
     PredictionProgress,
+    RunStarted,
     RunStopped,
     StepFinished,
 )
@@ -70,8 +73,6 @@ class Watcher:
 
 def _line(event: Event) -> str:
     match event:
-        case Notice(_, message):
-            return f"[yellow]note[/] {escape(message)}"
         case DataPrepared():
             skipped = f", {event.skipped} skipped" if event.skipped else ""
             return (
@@ -90,10 +91,27 @@ def _line(event: Event) -> str:
         case EvaluationFinished():
             metrics = ", ".join(f"{name} {value:.4g}" for name, value in event.metrics.items())
             return f"validation at step {event.step}: {metrics}{' (best)' if event.best else ''}"
+        case RunStarted(resumed_from=step) if step:
+            return f"going on after step {step}"
         case RunStopped():
             return f"stopped after step {event.step}: {event.reason}"
         case AdapterSaved():
             return f"saved {escape(str(event.path))}"
+        case _:
+            note = _note(event)
+            return f"[yellow]note[/] {escape(note)}" if note else ""
+
+
+def _note(event: Event) -> str:
+    """What the user would want to know though nobody asked for it."""
+    match event:
+        case Notice(_, message):
+            return message
+        case MicroBatchHalved():
+            return f"memory ran out ({event.reason}); {event.rows} rows at a time from now on"
+        case LossSpike():
+            then = "; the step is left out" if event.skipped else ""
+            return f"the loss jumped from {event.usual:.3g} to {event.loss:.3g} at step {event.step}{then}"
         case _:
             return ""
 

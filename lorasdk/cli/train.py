@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from lorasdk.cli.arguments import Json, Recipe, Set
 from lorasdk.cli.interrupts import stop_on_interrupt
 from lorasdk.cli.output import print_json, results_console
@@ -9,12 +13,28 @@ from lorasdk.cli.progress import shown_progress
 from lorasdk.finetuner import FineTuner
 from lorasdk.results import TrainResult
 
+Resume = Annotated[
+    str,
+    typer.Option(metavar="never|auto|must|PATH", help="Go on with the latest run that did not end, or with this one."),
+]
+AllowChange = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="What may differ from the run that is resumed; may be repeated."),
+]
 
-def train(recipe: Recipe, set_: Set = None, json: Json = False) -> None:
+
+def train(
+    recipe: Recipe,
+    set_: Set = None,
+    resume: Resume = "never",
+    allow_change: AllowChange = None,
+    json: Json = False,
+) -> None:
     """Train the adapter that a recipe describes."""
     with stop_on_interrupt() as stop:
         with FineTuner.from_recipe(recipe, overrides=set_ or ()) as tuner, shown_progress() as watcher:
-            result = tuner.train(on_event=watcher, stop=stop)
+            changes = allow_change or ()
+            result = tuner.train(on_event=watcher, stop=stop, resume=resume, allow_changes=changes)
         _show(result, json=json)
 
 
@@ -34,6 +54,7 @@ def summary(result: TrainResult) -> dict[str, object]:
         "adapter_dir": result.adapter_dir,
         "stopped": result.stopped,
         "steps": result.steps,
+        "resumed_from": result.resumed_from,
         "saved_step": result.saved_step,
         "loss": result.loss if result.history else None,
         "validations": result.validations,

@@ -2,6 +2,7 @@ import io
 import json
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tiny_training import ROWS, tiny_recipe, tiny_tuner
 from lorasdk.cli import chat, main
 from lorasdk.cli.interrupts import stop_on_interrupt
 from lorasdk.cli.shipped import shipped_recipe
+from lorasdk.stopping import StopToken
 
 WIDE = {"COLUMNS": "200", "NO_COLOR": "1"}
 
@@ -169,3 +171,16 @@ def test_python_m_lorasdk_is_the_same_program():
 
     done = subprocess.run([sys.executable, "-m", "lorasdk", "--help"], capture_output=True, text=True, check=True)
     assert "demo" in done.stdout
+
+
+def test_a_training_goes_on_where_it_was_stopped(run, recipe: Path, monkeypatch):
+    stop = StopToken()
+    monkeypatch.setattr("lorasdk.cli.train.stop_on_interrupt", lambda: nullcontext(stop))
+    stop.stop()
+    stopped = json.loads(run("train", recipe, "--json")[1])
+    monkeypatch.setattr("lorasdk.cli.train.stop_on_interrupt", lambda: nullcontext(StopToken()))
+    resumed = json.loads(run("train", recipe, "--resume", "must", "--json")[1])
+    assert (stopped["stopped"], resumed["stopped"]) == ("requested", "finished")
+    assert Path(stopped["adapter_dir"]).parent == Path(resumed["adapter_dir"]).parent
+    code, _, err = run("train", recipe, "--resume", "must")
+    assert (code, "checkpoint.nothing-to-resume" in err) == (4, True)
