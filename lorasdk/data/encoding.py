@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lorasdk.contracts import Example, Message
 from lorasdk.data.rendering import Renderer, RowFaultError, Tools
-from lorasdk.data.shield import MARK, Shield
+from lorasdk.data.shield import MARK
 from lorasdk.data.template import ChatTemplate
 from lorasdk.errors import DataError, Problem
 
@@ -59,7 +59,10 @@ class Encoder:
         Raises:
             DataError: the template cannot be rendered, or does not end an assistant turn with a control token.
         """
-        renderer = Renderer(tokenizer, template, Shield.of(tokenizer, template.source))
+        try:
+            renderer = Renderer.of(tokenizer, template)
+        except RowFaultError as fault:
+            raise DataError(replace(fault.problem, field="base_model.chat_template")) from fault
         return cls(tokenizer, renderer, _find_end_of_turn(renderer), _anchor(tokenizer))
 
     @property

@@ -9,9 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jinja2.exceptions import TemplateError
+
 from lorasdk.contracts import Message
 from lorasdk.data.shield import MARK, Shield
 from lorasdk.data.template import ChatTemplate
+from lorasdk.data.template_budget import TemplateBoundError
+from lorasdk.data.template_globals import plain_value
+from lorasdk.data.template_sandbox import TemplateSandbox
 from lorasdk.errors import Problem
 
 if TYPE_CHECKING:
@@ -30,36 +35,44 @@ class RowFaultError(Exception):
 
 @dataclass(frozen=True)
 class Renderer:
-    """A chat template together with the tokenizer whose sandbox renders it."""
+    """A chat template together with the tokenizer whose control tokens it writes."""
 
     tokenizer: PreTrainedTokenizerBase
     template: ChatTemplate
     shield: Shield
+    sandbox: TemplateSandbox
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate) -> Renderer:
+        """Compile the template.
+
+        Raises:
+            RowFaultError: it is no template, or a larger one than any model has.
+        """
+        try:
+            sandbox = TemplateSandbox(template.source)
+        except TemplateError as error:
+            raise _fault(template, error) from error
+        return cls(tokenizer, template, Shield.of(tokenizer, template.source), sandbox)
 
     def render(self, messages: Sequence[Message], tools: Tools, *, generate: bool) -> str:
         """Text of `messages`, with the generation prompt if `generate`.
 
         Raises:
-            RowFaultError: the template refuses the conversation, or has no place for its tools.
+            RowFaultError: the template refuses the conversation, has no place for its tools, or costs too much.
         """
-        from jinja2.exceptions import TemplateError
-
         self._refuse_what_would_vanish(messages, tools)
+        variables = {
+            **self.tokenizer.special_tokens_map,
+            "messages": [self._plain(message) for message in messages],
+            "tools": list(tools) or None,
+            "documents": None,
+            "add_generation_prompt": generate,
+        }
         try:
-            text: str = self.tokenizer.apply_chat_template(
-                [self._plain(message) for message in messages],
-                tools=[dict(tool) for tool in tools] or None,
-                chat_template=self.template.source,
-                tokenize=False,
-                add_generation_prompt=generate,
-            )
-        except (TemplateError, TypeError, KeyError, ValueError) as error:
-            raise RowFaultError(
-                "template.refused",
-                f"the chat template ({self.template.origin}) refuses the conversation: {error}",
-                "change the conversation or name another template in base_model.chat_template",
-            ) from error
-        return text
+            return self.sandbox.render({name: plain_value(value) for name, value in variables.items()})
+        except TemplateError as error:
+            raise _fault(self.template, error) from error
 
     def _refuse_what_would_vanish(self, messages: Sequence[Message], tools: Tools) -> None:
         """Templates ignore what they do not know, so tool calls would be lost without a word."""
@@ -86,3 +99,17 @@ class Renderer:
             if value is not None:
                 plain[key] = self.shield.mark(value, message.role)
         return plain
+
+
+def _fault(template: ChatTemplate, error: TemplateError) -> RowFaultError:
+    if isinstance(error, TemplateBoundError):
+        return RowFaultError(
+            "template.too-costly",
+            f"the chat template ({template.origin}) was stopped: {error}",
+            "name another template in base_model.chat_template; no real one needs as much",
+        )
+    return RowFaultError(
+        "template.refused",
+        f"the chat template ({template.origin}) refuses the conversation: {error}",
+        "change the conversation or name another template in base_model.chat_template",
+    )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BUNDLED = ("alpaca", "chatml", "none")
 """Templates that ship with lorasdk, for tokenizers without one and for data that wants another."""
+MAX_FILE_BYTES = 2**20
+"""Of a ``.jinja`` file: more than may be compiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class ChatTemplate:
     """The Jinja source that turns a conversation into the text a model reads."""
 
     source: str
-    """Jinja, rendered in transformers' sandbox."""
+    """Jinja, rendered in a sandbox of its own, within bounds."""
     origin: str
     """``tokenizer``, ``bundled:NAME`` or ``file:NAME``."""
 
@@ -100,8 +102,10 @@ def _default_of(template: str | dict[str, str]) -> str:
 
 def _template_file(path: Path) -> ChatTemplate:
     try:
-        return ChatTemplate(path.read_text("utf-8"), f"file:{path.name}")
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:  # only as much as can be a template: a device never ends
+            source = file.read(MAX_FILE_BYTES).decode("utf-8")
+        return ChatTemplate(source, f"file:{path.name}")
+    except (OSError, ValueError) as error:
         raise DataError(
             Problem(
                 code="template.unreadable",

@@ -1,0 +1,71 @@
+"""What a chat template may call by name, as transformers offers it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from jinja2.exceptions import SecurityError, TemplateError
+from jinja2.utils import Cycler, Joiner, Namespace
+
+
+def tojson(
+    value: object,
+    ensure_ascii: bool = False,
+    indent: int | str | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """JSON as models read it: Jinja's own filter would write some letters as HTML does."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def plain_value(value: object) -> object:
+    """A copy of what JSON has; of anything else its type's name, since its methods could do anything."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Mapping):
+        return {plain_value(key): plain_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_value(item) for item in value]
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else f"<{type(value).__name__}>"
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise TemplateError(message)
+
+
+def _strftime_now(form: str) -> str:
+    return datetime.now().strftime(form)  # the time on the wall
+
+
+def _dict(*args: Any, **kwargs: Any) -> dict[Any, Any]:  # noqa: ANN401 - as the class that templates expect
+    return dict(*args, **kwargs)
+
+
+def _namespace(*args: Any, **kwargs: Any) -> Namespace:  # noqa: ANN401
+    attributes = dict(*args, **kwargs)
+    if any(str(name).startswith("_") for name in attributes):
+        raise SecurityError("a chat template cannot store names that begin with _")
+    return Namespace(attributes)
+
+
+GLOBALS: Mapping[str, Any] = MappingProxyType(
+    {
+        "cycler": Cycler,
+        "dict": _dict,
+        "joiner": Joiner,
+        "namespace": _namespace,
+        "raise_exception": _raise_exception,
+        "strftime_now": _strftime_now,
+    }
+)
+"""By name; ``range`` is Jinja's own, which refuses long ones."""
