@@ -16,6 +16,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from safetensors.torch import load_file
 
 from lorasdk.basemodel.adapter_config import CONFIG, WEIGHTS, read_adapter_config
+from lorasdk.basemodel.base_biases import keep_base_biases
 from lorasdk.basemodel.json_file import read_json_object
 from lorasdk.basemodel.loading import LoadedBase
 from lorasdk.basemodel.quiet import quiet
@@ -47,6 +48,7 @@ def attach_saved_adapter(
     config, weights = _read(adapter_dir, trainable)
     with _on_behalf_of(base, adapter_dir):
         model = get_peft_model(base.model, config, adapter_name=name)
+        keep_base_biases(model)
         try:
             _fill(model, weights, name=name, base=base, adapter_dir=adapter_dir)
         except BaseException:

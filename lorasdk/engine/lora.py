@@ -17,6 +17,7 @@ from peft import initialize_lora_eva_weights as initialise_eva
 from peft.tuners.lora.config import CordaConfig
 from peft.tuners.lora.corda import preprocess_corda
 
+from lorasdk.basemodel.base_biases import keep_base_biases
 from lorasdk.basemodel.quiet import quiet
 from lorasdk.basemodel.scoped_random import scoped_random
 from lorasdk.errors import ModelError, Problem
@@ -56,10 +57,12 @@ def attach_lora(model: PreTrainedModel, section: LoraSection, *, seed: int, batc
         raise ModelError(*problems)
     with quiet(), scoped_random(model.device, seed=seed):
         try:
-            return _attach(model, _peft_config(model, section), batches)
+            attached = _attach(model, _peft_config(model, section), batches)
         except (ValueError, TypeError, NotImplementedError, ImportError, RuntimeError, AssertionError) as error:
             # AssertionError: torch's word for a device that PEFT's initialisation needs and that is not there.
             raise ModelError(_refused(section, error)) from error
+    keep_base_biases(attached)
+    return attached
 
 
 def describe_attachment(model: PeftModel) -> AdapterAttached:

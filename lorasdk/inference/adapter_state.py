@@ -19,6 +19,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch.nn.functional import linear
 
+from lorasdk.basemodel.base_biases import base_biases, has_biases_of_its_own
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -42,7 +44,7 @@ def state_of(model: PreTrainedModel | PeftModel, *, adapter: bool) -> State:
         return nullcontext
     layers = _adapted_layers(model)
     plain = [layer for layer in layers if _is_plain(layer)]
-    if not adapter and len(plain) < len(layers):
+    if not adapter and (len(plain) < len(layers) or has_biases_of_its_own(model)):
         return lambda: without_adapter(model)
     dtype = model.get_base_model().dtype
     forwards = [(layer, _with_update(layer, dtype) if adapter else layer.get_base_layer().__call__) for layer in plain]
@@ -54,13 +56,15 @@ def without_adapter(model: PeftModel) -> Iterator[None]:
     """Switch the adapter off as PEFT does, layer by layer.
 
     PEFT's switch also decides what is trained, and its own context leaves everything trained; here that is put back.
+    It leaves trained biases in the base; here the base has its own.
     """
     layers = [layer for layer in _adapted_layers(model) if not layer.disable_adapters]
     trained = [(parameter, parameter.requires_grad) for layer in layers for parameter in layer.parameters()]
     try:
         for layer in layers:
             layer.enable_adapters(False)
-        yield
+        with base_biases(model):
+            yield
     finally:
         for layer in layers:
             layer.enable_adapters(True)
