@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
 
 from lorasdk.artifacts.adapter_folder import library_versions
 from lorasdk.basemodel.loading import LoadedBase
 from lorasdk.checkpoints import Checkpoint, CheckpointStore
 from lorasdk.data.examples import Examples
 from lorasdk.data.prepare import PreparedSplit
-from lorasdk.engine.snapshot import Snapshot
+from lorasdk.engine.snapshot import Snapshot, malformed
 from lorasdk.errors import CheckpointError, Problem
 from lorasdk.events import Emit, Notice
 from lorasdk.recipe import Recipe
@@ -46,12 +47,15 @@ class RunCheckpoints:
         """Tidy up after a killed process and look for a checkpoint.
 
         Raises:
-            CheckpointError: there are some, and all are damaged.
+            CheckpointError: there are some, and all are damaged; or the newest was not written by a training.
             ResourceError: the folder cannot be read.
         """
         store = CheckpointStore(run_dir, keep=keep, emit=emit)
         store.clean()
-        return cls(store, store.newest(), emit)
+        found = store.newest()
+        if found is not None:
+            _require_facts(found)
+        return cls(store, found, emit)
 
     @property
     def step(self) -> int:
@@ -78,7 +82,8 @@ class RunCheckpoints:
             total_steps: of the whole training; None while the rows are not known.
 
         Raises:
-            CheckpointError: what decides the bits has changed, or the checkpoint has more steps than are wanted.
+            CheckpointError: what decides the bits has changed, the checkpoint has more steps than are wanted, or it is
+                not what a training writes.
         """
         self.identity = identity
         if self.found is None:
@@ -93,7 +98,10 @@ class RunCheckpoints:
         if self.admission.machine:
             differing = ", ".join(self.admission.machine)
             self.emit(Notice("checkpoint.other-machine", f"the result may differ in its last bits: {differing}"))
-        return Snapshot.read(self.found.path)
+        snapshot = Snapshot.read(self.found.path)
+        if snapshot.step != self.found.step:
+            raise CheckpointError(malformed(self.found.path, f"its state is that of step {snapshot.step}"))
+        return snapshot
 
     def keep(self, snapshot: Snapshot) -> None:
         """Write a checkpoint.
@@ -135,6 +143,24 @@ def identity_of(
         **{f"versions.{name}": version for name, version in library_versions().items()},
         **{f"{MACHINE}.{name}": value for name, value in machine.items()},
     }
+
+
+class _Facts(BaseModel):
+    """What `RunCheckpoints.keep` hands over to be kept beside a snapshot."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    identity: dict[str, Any]
+    changes: list[StrictStr]
+    resumed_at: list[StrictInt]
+
+
+def _require_facts(found: Checkpoint) -> None:
+    try:
+        _Facts.model_validate(found.facts)
+    except ValidationError as error:
+        why = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:3])
+        raise CheckpointError(malformed(found.path / "manifest.json", why)) from error
 
 
 def _beyond_the_end(found: Checkpoint, total_steps: int) -> Problem:

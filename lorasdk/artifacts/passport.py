@@ -5,11 +5,13 @@ Pure data; reading one needs no torch.
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lorasdk.basemodel.links import require_inside
 from lorasdk.errors import AdapterError, Problem
 
 FILE_NAME = "lorasdk.json"
@@ -123,11 +125,15 @@ def read_passport(folder: Path) -> Passport:
     """Read the passport of an adapter folder.
 
     Raises:
-        AdapterError: there is no such folder or passport, or it is damaged.
+        AdapterError: there is no such folder or passport, or it is damaged or a link out of the folder.
     """
     path = folder / FILE_NAME
+    require_inside(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise AdapterError(_damaged(path, "it is no file"))
+        if status.st_size > MAX_BYTES:
             raise AdapterError(_damaged(path, f"it has more than {MAX_BYTES} bytes"))
         return Passport.model_validate_json(path.read_bytes())
     except OSError as error:

@@ -10,10 +10,13 @@ from typing import Any
 from peft import LoraConfig
 
 from lorasdk.basemodel.json_file import read_json_object
+from lorasdk.basemodel.links import require_inside
 from lorasdk.errors import AdapterError, Problem
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+CHANGES_BASE = ("pissa", "olora", "corda")
+"""Initialisations that subtract what they take; training saves them as a difference, so that nothing need be taken."""
 HARMLESS_CORES = (None, "megatron.core")
 """What PEFT itself writes as ``megatron_core``; it imports the module only when ``megatron_config`` is set."""
 
@@ -22,14 +25,22 @@ def read_adapter_config(adapter_dir: Path) -> dict[str, Any]:
     """Give the content of ``adapter_config.json``.
 
     Raises:
-        AdapterError: it is absent or no JSON object, names modules to import, is not a LoRA adapter of a causal
-            language model, or uses settings that the installed PEFT does not know.
+        AdapterError: it is absent or no JSON object, a link out of the folder, names modules to import, is not a LoRA
+            adapter of a causal language model, changes the base model's layers, or uses settings that the installed
+            PEFT does not know.
     """
     path = adapter_dir / CONFIG
     if not path.is_file():
         raise AdapterError(_no_adapter(adapter_dir))
+    require_inside(path)
+    require_inside(adapter_dir / WEIGHTS)
     config = read_json_object(path, error=AdapterError)
-    problems = [*_imports(path, config), *_other_kind(path, config), *_unknown_settings(path, config)]
+    problems = [
+        *_imports(path, config),
+        *_other_kind(path, config),
+        *_other_layers(path, config),
+        *_unknown_settings(path, config),
+    ]
     if problems:
         raise AdapterError(*problems)
     return config
@@ -66,6 +77,29 @@ def _other_kind(path: Path, config: Mapping[str, Any]) -> list[Problem]:
         )
         for key, allowed in (("peft_type", ("LORA",)), ("task_type", ("CAUSAL_LM", None)))
         if config.get(key) not in allowed
+    ]
+
+
+def _other_layers(path: Path, config: Mapping[str, Any]) -> list[Problem]:
+    init = config.get("init_lora_weights")
+    # PEFT would take the matrices out of the base model's weights again, or copy its layers, any number of them, and
+    # leave it so for whoever uses it next.
+    named = {"init_lora_weights": init} if isinstance(init, str) and init.lower().startswith(CHANGES_BASE) else {}
+    if config.get("layer_replication"):
+        named["layer_replication"] = config["layer_replication"]
+    return [
+        Problem(
+            code="adapter.changes-base",
+            message="the adapter would change the base model in memory, which others may share",
+            place=str(path),
+            field=key,
+            found=str(value)[:80],
+            allowed="true, with the difference to the start as weights" if key == "init_lora_weights" else "null",
+            fix="save it again with peft: save_pretrained(…, path_initial_model_for_weight_conversion=…)"
+            if key == "init_lora_weights"
+            else "use peft itself for this adapter",
+        )
+        for key, value in named.items()
     ]
 
 

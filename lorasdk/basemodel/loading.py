@@ -22,6 +22,7 @@ from lorasdk.basemodel.four_bit_cpu import settle_four_bit_layers
 from lorasdk.basemodel.load_report import require_complete
 from lorasdk.basemodel.model_files import require_loadable
 from lorasdk.basemodel.quiet import quiet
+from lorasdk.basemodel.safe_versions import require_safe_versions
 from lorasdk.basemodel.scoped_random import scoped_random
 from lorasdk.basemodel.typed_copy import mapped_share, typed_copy
 from lorasdk.contracts import LocatedModel
@@ -81,9 +82,10 @@ def load_base_model(
 
     Raises:
         ModelError: the device cannot do what is asked, or the files are damaged, incomplete, pickled, of an unknown
-            architecture, or want to run code that is not trusted.
+            architecture, or want to run code that is not trusted; or a library has a known fault in reading them.
         ResourceError: the memory of the device is too small.
     """
+    require_safe_versions()
     started = time.monotonic()
     with quiet():
         device = choose_device(section)

@@ -5,6 +5,7 @@ Refused are code that comes with a model (unless the host trusts it), pickled we
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,24 +65,33 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
 
 def foreign_code(path: Path, content: object) -> list[Problem]:
-    """Find, at any depth of a configuration, code that transformers would import from the model's own files."""
-    if not _mentions(content, "auto_map"):
-        return []
+    """Find, at any depth of a configuration, code that transformers would import from the model's files or a hub."""
     return [
         Problem(
             code="model.foreign-code",
-            message="the model wants to run Python code that comes with it (auto_map)",
+            message="the model wants to run Python code that comes with it (auto_map)"
+            if key == "auto_map"
+            else "the model wants to run code of a hub's repository",
             place=str(path),
-            field="auto_map",
+            field=key,
+            found=str(value)[:80],
             fix="read that code; to run it, pass trust_remote_code=True from your program (a recipe cannot)",
         )
+        for key, value in _entries(content)
+        if key == "auto_map" or ("implementation" in key and isinstance(value, str) and "/" in value)
     ]
 
 
-def _mentions(value: object, key: str) -> bool:
-    if isinstance(value, dict):
-        return key in value or any(_mentions(inner, key) for inner in value.values())
-    return isinstance(value, list) and any(_mentions(inner, key) for inner in value)
+def _entries(content: object) -> Iterator[tuple[str, object]]:
+    """Every key of a configuration with its value, at any depth, however deep that is."""
+    rest = [content]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, dict):
+            yield from part.items()
+            rest += part.values()
+        elif isinstance(part, list):
+            rest += part
 
 
 def _no_config(folder: Path) -> Problem:

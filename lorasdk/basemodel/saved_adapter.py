@@ -8,23 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file
+from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
-from lorasdk.basemodel.adapter_config import CONFIG, WEIGHTS, read_adapter_config
+from lorasdk.basemodel.adapter_config import CONFIG, WEIGHTS
+from lorasdk.basemodel.adapter_reading import REFUSALS, read_adapter, refused
 from lorasdk.basemodel.base_biases import keep_base_biases
 from lorasdk.basemodel.json_file import read_json_object
 from lorasdk.basemodel.loading import LoadedBase
 from lorasdk.basemodel.quiet import quiet
-from lorasdk.basemodel.safetensors_header import read_stored_tensors
 from lorasdk.basemodel.scoped_random import scoped_random
+from lorasdk.basemodel.unwrapping import remove_tuner_layers
 from lorasdk.errors import AdapterError, Problem
 
-PICKLED = "adapter_model.bin"
 SHOWN_KEYS = 3
 
 
@@ -45,14 +43,14 @@ def attach_saved_adapter(
     Raises:
         AdapterError: as `read_adapter_config`; or the weights are pickled, damaged, or fit another base model.
     """
-    config, weights = _read(adapter_dir, trainable)
+    config, weights = read_adapter(adapter_dir, trainable=trainable)
     with _on_behalf_of(base, adapter_dir):
-        model = get_peft_model(base.model, config, adapter_name=name)
-        keep_base_biases(model)
         try:
+            model = get_peft_model(base.model, config, adapter_name=name)
+            keep_base_biases(model)
             _fill(model, weights, name=name, base=base, adapter_dir=adapter_dir)
         except BaseException:
-            model.unload()
+            remove_tuner_layers(base.model)
             raise
     return model.eval()
 
@@ -65,7 +63,7 @@ def add_saved_adapter(model: PeftModel, base: LoadedBase, adapter_dir: Path, *, 
     """
     if name in model.peft_config:
         raise AdapterError(_name_taken(name, model))
-    config, weights = _read(adapter_dir, trainable=False)
+    config, weights = read_adapter(adapter_dir, trainable=False)
     with _on_behalf_of(base, adapter_dir):
         model.add_adapter(name, config)
         try:
@@ -105,38 +103,16 @@ def check_base_fingerprint(
     )
 
 
-def _read(adapter_dir: Path, trainable: bool) -> tuple[LoraConfig, dict[str, torch.Tensor]]:
-    settings = read_adapter_config(adapter_dir)
-    weights = _read_weights(adapter_dir)
-    known = {field.name for field in fields(LoraConfig)}
-    with quiet():
-        try:
-            config = LoraConfig(**{key: value for key, value in settings.items() if key in known - {"peft_type"}})
-        except (TypeError, ValueError, ImportError) as error:
-            raise AdapterError(_refused(adapter_dir / CONFIG, error)) from error
-    config.inference_mode = not trainable
-    return config, weights
-
-
-def _read_weights(adapter_dir: Path) -> dict[str, torch.Tensor]:
-    path = adapter_dir / WEIGHTS
-    if not path.is_file():
-        raise AdapterError(_no_weights(adapter_dir))
-    read_stored_tensors(path, error=AdapterError)
-    weights: dict[str, torch.Tensor] = load_file(path)
-    return weights
-
-
 @contextmanager
 def _on_behalf_of(base: LoadedBase, adapter_dir: Path) -> Iterator[None]:
     """Call PEFT: silent, without touching the host's random state, its refusals translated."""
     with quiet(), scoped_random(base.model.device):
         try:
             yield
-        except (ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
+        except REFUSALS as error:
             if isinstance(error, AdapterError):
                 raise
-            raise AdapterError(_refused(adapter_dir, error)) from error
+            raise AdapterError(refused(adapter_dir, error)) from error
 
 
 def _fill(
@@ -196,22 +172,6 @@ def _own_base(adapter_dir: Path) -> str:
     return str(config.get("base_model_name_or_path") or "a base model it does not name")
 
 
-def _no_weights(adapter_dir: Path) -> Problem:
-    pickled = (adapter_dir / PICKLED).is_file()
-    return Problem(
-        code="adapter.pickled-weights" if pickled else "adapter.absent",
-        message="the weights are pickled, which can run any code when they are read"
-        if pickled
-        else "the adapter has no weights",
-        place=str(adapter_dir),
-        found=PICKLED if pickled else "",
-        allowed=WEIGHTS,
-        fix="load it with peft in an environment you trust and save it again: save_pretrained(safe_serialization=True)"
-        if pickled
-        else "fetch the adapter again",
-    )
-
-
 def _name_taken(name: str, model: PeftModel) -> Problem:
     return Problem(
         code="adapter.name-taken",
@@ -220,13 +180,4 @@ def _name_taken(name: str, model: PeftModel) -> Problem:
         found=name,
         allowed=f"any name but {', '.join(model.peft_config)}",
         fix="choose another name",
-    )
-
-
-def _refused(path: Path, error: Exception) -> Problem:
-    return Problem(
-        code="adapter.refused",
-        message=f"PEFT cannot use this adapter: {error}",
-        place=str(path),
-        fix="load the adapter on its own base model, with the version of peft that saved it or a newer one",
     )

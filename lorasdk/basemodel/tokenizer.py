@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lorasdk.basemodel.json_file import read_json_object
 from lorasdk.basemodel.model_files import foreign_code
+from lorasdk.basemodel.safe_versions import require_safe_versions
 from lorasdk.errors import ModelError, Problem
 
 if TYPE_CHECKING:
@@ -25,10 +26,11 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrain
 
     Raises:
         ModelError: there is no tokenizer, it cannot be read, it is a slow one, or it wants to run code that is not
-            trusted.
+            trusted; or a library has a known fault in reading it.
     """
     from lorasdk.basemodel.quiet import quiet
 
+    require_safe_versions()
     _require_loadable(folder, trust_remote_code)
     with quiet():
         from transformers import AutoTokenizer

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
-
-from jinja2.exceptions import TemplateError
 
 from lorasdk.contracts import Message
 from lorasdk.data.shield import MARK, Shield
 from lorasdk.data.template import ChatTemplate
-from lorasdk.data.template_budget import TemplateBoundError
-from lorasdk.data.template_globals import plain_value
-from lorasdk.data.template_sandbox import TemplateSandbox
 from lorasdk.errors import Problem
 
 if TYPE_CHECKING:
+    from jinja2.exceptions import TemplateError
     from transformers import PreTrainedTokenizerBase
+
+    from lorasdk.data.template_sandbox import TemplateSandbox
 
 Tools = Sequence[Mapping[str, Any]]
 
@@ -49,6 +48,10 @@ class Renderer:
         Raises:
             RowFaultError: it is no template, or a larger one than any model has.
         """
+        from jinja2.exceptions import TemplateError
+
+        from lorasdk.data.template_sandbox import TemplateSandbox
+
         try:
             sandbox = TemplateSandbox(template.source)
         except TemplateError as error:
@@ -61,16 +64,18 @@ class Renderer:
         Raises:
             RowFaultError: the template refuses the conversation, has no place for its tools, or costs too much.
         """
+        from jinja2.exceptions import TemplateError
+
         self._refuse_what_would_vanish(messages, tools)
         variables = {
             **self.tokenizer.special_tokens_map,
             "messages": [self._plain(message) for message in messages],
-            "tools": list(tools) or None,
+            "tools": self.shield.mark(tools, "system") or None,
             "documents": None,
             "add_generation_prompt": generate,
         }
         try:
-            return self.sandbox.render({name: plain_value(value) for name, value in variables.items()})
+            return self.sandbox.render({name: _plain_value(value) for name, value in variables.items()})
         except TemplateError as error:
             raise _fault(self.template, error) from error
 
@@ -101,7 +106,24 @@ class Renderer:
         return plain
 
 
+def _plain_value(value: object) -> object:
+    """A copy of what JSON has; of anything else its type's name, since its methods could do anything."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Mapping):
+        return {_plain_value(key): _plain_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_value(item) for item in value]
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else f"<{type(value).__name__}>"
+
+
 def _fault(template: ChatTemplate, error: TemplateError) -> RowFaultError:
+    from lorasdk.data.template_budget import TemplateBoundError
+
     if isinstance(error, TemplateBoundError):
         return RowFaultError(
             "template.too-costly",

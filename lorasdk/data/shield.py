@@ -38,12 +38,12 @@ class Shield:
         return cls(_any_of(special), _any_of(special | written))
 
     def mark(self, value: object, role: Role) -> object:
-        """Give a copy of `value` (text, or JSON-like data of a tool call) whose control tokens are marked."""
+        """Give a copy of `value` (text, or JSON-like data of tools and their calls) whose control tokens are marked."""
         if isinstance(value, str):
             pattern = self.special if role == "assistant" else self.structural
             return pattern.sub(lambda match: match[0][0] + MARK + match[0][1:], value)
         if isinstance(value, Mapping):
-            return {key: self.mark(item, role) for key, item in value.items()}
+            return {self.mark(key, role): self.mark(item, role) for key, item in value.items()}
         if isinstance(value, Sequence):
             return [self.mark(item, role) for item in value]
         return value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -22,21 +21,6 @@ def tojson(
 ) -> str:
     """JSON as models read it: Jinja's own filter would write some letters as HTML does."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-
-def plain_value(value: object) -> object:
-    """A copy of what JSON has; of anything else its type's name, since its methods could do anything."""
-    if isinstance(value, str):
-        return str.__str__(value)
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, Mapping):
-        return {plain_value(key): plain_value(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain_value(item) for item in value]
-    if isinstance(value, Integral):
-        return int(value)
-    return float(value) if isinstance(value, Real) else f"<{type(value).__name__}>"
 
 
 def _raise_exception(message: str) -> NoReturn:

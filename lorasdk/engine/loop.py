@@ -55,6 +55,7 @@ def run_training(task: TrainingTask) -> Trained:
     that goes on from one of its snapshots ends with the same bits as one that was never interrupted.
 
     Raises:
+        CheckpointError: it shall go on from the state of another model.
         TrainingError: a loss or gradient is not finite, or the watched metric is missing; the step was not taken.
         ResourceError: memory ran out with one row at a time, or the recipe allows too little.
     """
@@ -215,6 +216,7 @@ class _Loop:
         return Snapshot(self.course.step, self._weights(), moved, self.best, facts)
 
     def _restore(self, start: Snapshot) -> None:
+        start.require_fits(self.parameters)
         self._load(start.adapter)
         restore_moments(self.optimizer, self.parameters, start.optimizer)
         self.best = dict(start.best)

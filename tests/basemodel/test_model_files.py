@@ -88,3 +88,11 @@ def test_an_index_may_name_only_files_beside_it(part: str, tmp_path: Path):
     with pytest.raises(ModelError) as caught:
         weight_files(inner)
     assert (caught.value.code, caught.value.problems[0].found) == ("model.incomplete-weights", part)
+
+
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation_internal", "experts_implementation"])
+def test_a_configuration_that_names_a_repository_of_kernels_is_refused(tmp_path: Path, key: str):
+    with pytest.raises(ModelError) as caught:
+        require_loadable(model(tmp_path, text_config={key: "somebody/kernels"}), trust_remote_code=False)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.field, problem.found) == ("model.foreign-code", key, "somebody/kernels")

@@ -239,3 +239,54 @@ def test_a_folder_without_adapter_says_what_is_expected(tmp_path: Path):
     with pytest.raises(AdapterError) as caught:
         read_adapter_config(tmp_path / "absent")
     assert (caught.value.code, caught.value.problems[0].message) == ("adapter.absent", "there is no such folder")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"r": 10**12},
+        {"r": "4"},
+        {"rank_pattern": {"q_proj": 10**9}},
+        {"rank_pattern": 3},
+        {"exclude_modules": "("},
+        {"target_modules": ".*"},
+        {"lora_dropout": "a"},
+        {"lora_alpha": None},
+        {"alpha_pattern": {"down_proj": "x"}},
+        {"monteclora_config": 3},
+    ],
+)
+def test_settings_that_peft_chokes_on_are_adapter_errors_and_leave_no_layer(settings, base, adapter_dir: Path):
+    layers = {name: type(module) for name, module in base.model.named_modules()}
+    rewrite_config(adapter_dir, **settings)
+    assert refusal(base, adapter_dir).code == "adapter.refused"
+    assert {name: type(module) for name, module in base.model.named_modules()} == layers
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"init_lora_weights": init} for init in ("pissa", "pissa_niter_4", "olora", "corda")]
+    + [{"layer_replication": [[0, 2], [0, 2]]}],
+)
+def test_an_adapter_cannot_change_the_base_model(settings: dict[str, object], base: LoadedBase, adapter_dir: Path):
+    rewrite_config(adapter_dir, **settings)
+    assert refusal(base, adapter_dir).code == "adapter.changes-base"
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_a_link_out_of_the_folder_is_not_followed(name: str, base: LoadedBase, adapter_dir: Path, tmp_path: Path):
+    (adapter_dir / name).rename(tmp_path / name)
+    (adapter_dir / name).symlink_to(tmp_path / name)
+    error = refusal(base, adapter_dir)
+    assert (error.code, error.problems[0].found) == ("adapter.link-outside", str(tmp_path / name))
+
+
+def test_links_of_the_hub_clients_cache_are_followed(base: LoadedBase, adapter_dir: Path, tmp_path: Path):
+    snapshot, blobs = tmp_path / "models--a--b" / "snapshots" / "c0ffee", tmp_path / "models--a--b" / "blobs"
+    snapshot.parent.mkdir(parents=True)
+    adapter_dir.rename(snapshot)
+    blobs.mkdir()
+    for path in list(snapshot.iterdir()):
+        path.rename(blobs / path.name)
+        path.symlink_to(Path("..", "..", "blobs", path.name))
+    attach_saved_adapter(base, snapshot)
