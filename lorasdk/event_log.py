@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from lorasdk.errors import DataError
-from lorasdk.events import Emit, Event
+from lorasdk.errors import DataError, LorasdkError
+from lorasdk.events import Emit, Event, RunFailed
 from lorasdk.records import event_of, event_record, read_line, record_line
 
 logger = logging.getLogger(__name__)
@@ -65,14 +65,25 @@ class EventLog:
         self.__exit__(None, None, None)
 
 
-def both(log: EventLog, emit: Emit) -> Emit:
-    """Announce to the file first, so that an observer that reads it finds what it is told."""
+@contextmanager
+def announced(log: EventLog, emit: Emit) -> Iterator[Emit]:
+    """Announce to the file, then to the observers; also that the work inside failed, so that no reader need guess.
+
+    The file comes first, so that an observer that reads it finds what it is told.
+    """
 
     def announce(event: Event) -> None:
         log(event)
         emit(event)
 
-    return announce
+    try:
+        yield announce
+    except LorasdkError as error:
+        announce(RunFailed(error.code, str(error)))
+        raise
+    except Exception as error:
+        announce(RunFailed(type(error).__name__, str(error)))
+        raise
 
 
 def read_events(path: str | os.PathLike[str]) -> Iterator[Event]:

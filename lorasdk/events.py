@@ -196,6 +196,16 @@ class RunStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class RunFailed:
+    """The run ended with an error, which its caller gets; what was saved before is good."""
+
+    code: str
+    """The error's code, or the name of its type where it is none of ours."""
+    message: str
+    """What the error says."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run is over and its adapter is on disk."""
 
@@ -221,6 +231,7 @@ Event: TypeAlias = (
     | CheckpointSaved
     | PredictionProgress
     | RunStopped
+    | RunFailed
     | RunFinished
 )
 """Any event."""

@@ -15,7 +15,7 @@ from lorasdk.contracts import Example
 from lorasdk.data.prepare import check_unchanged
 from lorasdk.data.sources import read_splits
 from lorasdk.errors import DataError, InferenceError, ResourceError, TrainingError
-from lorasdk.event_log import EVENTS, EventLog, both
+from lorasdk.event_log import EVENTS, EventLog, announced
 from lorasdk.events import Emit, Event
 from lorasdk.plugins import Manager
 from lorasdk.refusals import busy, generation_settings, no_adapter, no_test_rows, out_of_memory, several_processes
@@ -112,8 +112,7 @@ class TunerState:
             splits = self._read_unless_stopped(emit, stop)
             run_dir = run_dir_for(self.resolved.recipe, options.resume)
             self.close()
-            with run_lock(run_dir, emit=emit), EventLog(run_dir / EVENTS) as log:
-                told = both(log, emit)
+            with run_lock(run_dir, emit=emit), EventLog(run_dir / EVENTS) as log, announced(log, emit) as told:
                 run = TrainingRun(self.bench(told), run_dir, told, stop, began, options.allow_changes)
                 result = run.run(splits)
             if run.base_changed:

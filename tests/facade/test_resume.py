@@ -17,10 +17,12 @@ from lorasdk import (
     CheckpointSaved,
     FineTuner,
     Notice,
+    RunFailed,
     RunStarted,
     StepFinished,
     StopToken,
     TrainingError,
+    read_events,
 )
 from lorasdk.artifacts.passport import read_passport
 from lorasdk.errors import Problem
@@ -237,9 +239,13 @@ def test_X81_a_failed_run_is_resumed_and_the_tuner_keeps_its_adapter(tiny_model_
         return nats
 
     monkeypatch.setattr(PackedPasses, "loss", failing)
+    events: list[object] = []
     with pytest.raises(TrainingError):
-        tuner.train()
+        tuner.train(on_event=events.append)
     monkeypatch.undo()
+    assert (events[-1].code, type(events[-1])) == ("training.broken", RunFailed)
+    (log,) = (tmp_path / "runs").rglob("events.jsonl")
+    assert list(read_events(log))[-1] == events[-1]
     resumed = tuner.train(resume="must")
     assert resumed.resumed_from == 4
     assert weights(resumed.adapter_dir) == weights(whole.adapter_dir)
