@@ -82,11 +82,10 @@ def _other_kind(path: Path, config: Mapping[str, Any]) -> list[Problem]:
 
 def _other_layers(path: Path, config: Mapping[str, Any]) -> list[Problem]:
     init = config.get("init_lora_weights")
-    # PEFT would take the matrices out of the base model's weights again, or copy its layers, any number of them, and
-    # leave it so for whoever uses it next.
+    # PEFT would take the matrices out of the base model's weights again, cut these, or copy its layers, any number of
+    # them, and leave it so for whoever uses it next.
     named = {"init_lora_weights": init} if isinstance(init, str) and init.lower().startswith(CHANGES_BASE) else {}
-    if config.get("layer_replication"):
-        named["layer_replication"] = config["layer_replication"]
+    named |= {key: config[key] for key in ("kasa_config", "layer_replication") if config.get(key) is not None}
     return [
         Problem(
             code="adapter.changes-base",

@@ -266,7 +266,7 @@ def test_settings_that_peft_chokes_on_are_adapter_errors_and_leave_no_layer(sett
 @pytest.mark.parametrize(
     "settings",
     [{"init_lora_weights": init} for init in ("pissa", "pissa_niter_4", "olora", "corda")]
-    + [{"layer_replication": [[0, 2], [0, 2]]}],
+    + [{"layer_replication": [[0, 2], [0, 2]]}, {"kasa_config": {}}],
 )
 def test_an_adapter_cannot_change_the_base_model(settings: dict[str, object], base: LoadedBase, adapter_dir: Path):
     rewrite_config(adapter_dir, **settings)
