@@ -14,6 +14,8 @@ Example::
 Importing this module loads no model library; `FineTuner` does so when work begins.
 """
 
+from lorasdk.background.run import Run
+from lorasdk.background.run_events import RunEvents
 from lorasdk.contracts import (
     Aggregating,
     DataLoader,
@@ -39,7 +41,6 @@ from lorasdk.errors import (
     ResourceError,
     TrainingError,
 )
-from lorasdk.event_log import read_events
 from lorasdk.events import (
     AdapterAttached,
     AdapterSaved,
@@ -72,8 +73,7 @@ from lorasdk.results import (
     TrainResult,
     ValidationPoint,
 )
-from lorasdk.running.run import Run
-from lorasdk.running.run_events import RunEvents
+from lorasdk.runs.event_log import read_events
 from lorasdk.stopping import StopToken, stop_on_signals
 
 __all__ = [

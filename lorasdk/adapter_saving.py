@@ -19,7 +19,7 @@ from lorasdk.errors import AdapterError, Problem, ResourceError
 from lorasdk.events import AdapterAttached
 from lorasdk.passport_making import make_passport
 from lorasdk.run_checkpoints import RunCheckpoints
-from lorasdk.run_folder import ADAPTER
+from lorasdk.runs.folder import ADAPTER
 from lorasdk.workbench import Workbench
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from lorasdk import answering
+from lorasdk.background.run import Run
+from lorasdk.background.starting import Isolation, start_run
 from lorasdk.contracts import Row
 from lorasdk.opening import open_adapter, open_recipe
 from lorasdk.plugins import build_manager
@@ -16,8 +18,6 @@ from lorasdk.recipe import Recipe, load_recipe
 from lorasdk.recipe.loading import RecipeSource
 from lorasdk.recipe.overrides import Overrides
 from lorasdk.results import Completion, EvalReport, PreviewRow, TrainResult
-from lorasdk.running.run import Run
-from lorasdk.running.starting import Isolation, start_run
 from lorasdk.stopping import StopToken
 from lorasdk.train_options import Resume, TrainOptions
 from lorasdk.tuner_state import OnEvent, TunerState

@@ -10,7 +10,7 @@ from lorasdk.plugins import Manager
 from lorasdk.recipe import Recipe, load_recipe
 from lorasdk.recipe.overrides import Overrides
 from lorasdk.resolving import resolve
-from lorasdk.run_folder import find_adapter_dir, recipe_dir_of
+from lorasdk.runs.folder import find_adapter_dir, recipe_dir_of
 from lorasdk.tuner_state import TunerState
 
 Rows = Mapping[str, Iterable[Row]]

@@ -23,7 +23,7 @@ from lorasdk.engine.snapshot import Snapshot, malformed
 from lorasdk.errors import CheckpointError, Problem
 from lorasdk.events import Emit, Notice
 from lorasdk.recipe import Recipe
-from lorasdk.run_identity import MACHINE, Admission, Identity, admit, recipe_identity
+from lorasdk.runs.identity import MACHINE, Admission, Identity, admit, recipe_identity
 
 ROWS = ("data.train", "data.validation")
 """Parts of an identity that are known when the rows are."""

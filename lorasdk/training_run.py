@@ -24,7 +24,7 @@ from lorasdk.passport_making import describe_split
 from lorasdk.refusals import abandoned, stopped_too_early
 from lorasdk.results import TrainResult
 from lorasdk.run_checkpoints import RunCheckpoints, identity_of
-from lorasdk.run_folder import mark_ended
+from lorasdk.runs.folder import mark_ended
 from lorasdk.stopping import StopRequestedError, StopToken
 from lorasdk.workbench import Workbench
 

@@ -15,14 +15,14 @@ from lorasdk.contracts import Example
 from lorasdk.data.prepare import check_unchanged
 from lorasdk.data.sources import read_splits
 from lorasdk.errors import DataError, InferenceError, ResourceError, TrainingError
-from lorasdk.event_log import EVENTS, EventLog, announced
 from lorasdk.events import Emit, Event
 from lorasdk.plugins import Manager
 from lorasdk.refusals import busy, generation_settings, no_adapter, no_test_rows, out_of_memory, several_processes
 from lorasdk.resolving import Resolved
 from lorasdk.results import TrainResult
-from lorasdk.resuming import run_dir_for
-from lorasdk.run_lock import run_lock
+from lorasdk.runs.event_log import EVENTS, EventLog, announced
+from lorasdk.runs.lock import run_lock
+from lorasdk.runs.resuming import run_dir_for
 from lorasdk.stopping import StopRequestedError, StopToken
 from lorasdk.train_options import TrainOptions
 

@@ -13,7 +13,7 @@ from lorasdk import FineTuner
 from lorasdk.engine import loop
 from lorasdk.forward.choosing import Choice
 from lorasdk.forward.padded import PaddedPasses
-from lorasdk.running.own_process import keep_freed_memory
+from lorasdk.background.own_process import keep_freed_memory
 
 job = Job.read()
 keep_freed_memory()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import typer
 from rich.markup import escape
 
+from lorasdk.background.own_process import keep_freed_memory
 from lorasdk.cli.chat import chat
 from lorasdk.cli.demo import demo
 from lorasdk.cli.evaluate import evaluate
@@ -18,7 +19,6 @@ from lorasdk.cli.schema import schema
 from lorasdk.cli.train import train
 from lorasdk.cli.validate import validate
 from lorasdk.errors import MAX_SHOWN, LorasdkError
-from lorasdk.running.own_process import keep_freed_memory
 
 INTERRUPTED = 130
 """Exit code of a program ended by Ctrl-C, as shells expect it."""

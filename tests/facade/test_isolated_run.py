@@ -26,8 +26,8 @@ from lorasdk import (
     TrainingError,
     hookimpl,
 )
+from lorasdk.background import child_process
 from lorasdk.errors import LorasdkError
-from lorasdk.running import child_process
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks for what is left in /proc")
 

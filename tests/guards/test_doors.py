@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes" / "wordnet-kinds.yaml"
 HEAVY = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "tokenizers", "pyarrow")
 EDGE = ("typer", "rich")
-LIGHT_ROOMS = ("builtin", "checkpoints", "data", "plugins", "recipe")
+LIGHT_ROOMS = ("builtin", "checkpoints", "data", "plugins", "recipe", "runs")
 PROGRAM = """
 import json, sys, time
 began = time.perf_counter()

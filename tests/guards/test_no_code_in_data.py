@@ -16,7 +16,7 @@ SOURCES = sorted((ROOT / "lorasdk").rglob("*.py"))
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "runpy", "code", "codeop", "yaml"}
 CALLS = {"eval", "exec", "compile", "__import__", "execfile"}
 ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("np", "load"), ("numpy", "load"), ("pd", "read_pickle")}
-IMPORTERS = {"plugins/manager.py", "running/child.py"}
+IMPORTERS = {"plugins/manager.py", "background/child.py"}
 """May import by name: the built-in plugin, and those of the host in a process of its own."""
 
 
@@ -88,4 +88,4 @@ def test_no_option_of_ours_can_trust_foreign_code():
         for node in ast.walk(tree)
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and "trust" in node.target.id
     ]
-    assert {name for name, _ in fields} <= {"workbench.py", "tuner_state.py", "running/job.py"}
+    assert {name for name, _ in fields} <= {"workbench.py", "tuner_state.py", "background/job.py"}

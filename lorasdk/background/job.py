@@ -12,12 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
+from lorasdk.background.refusals import plugins_cannot_cross, row_cannot_cross
 from lorasdk.contracts import Row
 from lorasdk.errors import DataError, PluginError
 from lorasdk.plugins import PluginChoice
 from lorasdk.recipe import Recipe
 from lorasdk.recipe.handing_over import recipe_handed_over, recipe_with_secrets
-from lorasdk.running.refusals import plugins_cannot_cross, row_cannot_cross
 from lorasdk.train_options import TrainOptions
 from lorasdk.tuner_state import TunerState
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Self
 
+from lorasdk.background.chronicle import Chronicle
 from lorasdk.events import Event
-from lorasdk.running.chronicle import Chronicle
 
 
 class RunEvents:

@@ -1,4 +1,4 @@
-"""A run's own process: ``python -m lorasdk.running.child``. It trains once and tells its host about it.
+"""A run's own process: ``python -m lorasdk.background.child``. It trains once and tells its host about it.
 
 The job comes as one line on standard input, requests to stop as further ones. When standard input ends, the host is
 gone: what was learnt is saved. Events and the outcome go out as JSON lines through a pipe of their own, so that nothing
@@ -15,14 +15,14 @@ from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 
+from lorasdk.background.child_process import ABANDON
+from lorasdk.background.job import Job, read_rows
+from lorasdk.background.line_buffer import lines_of
+from lorasdk.background.own_process import keep_freed_memory
 from lorasdk.errors import LorasdkError, PluginError, Problem
 from lorasdk.opening import open_recipe
 from lorasdk.plugins import build_manager
 from lorasdk.records import Record, error_record, event_record, record_line, result_record
-from lorasdk.running.child_process import ABANDON
-from lorasdk.running.job import Job, read_rows
-from lorasdk.running.line_buffer import lines_of
-from lorasdk.running.own_process import keep_freed_memory
 from lorasdk.stopping import StopToken, stop_on_signals
 
 

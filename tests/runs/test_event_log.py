@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from lorasdk import Notice
-from lorasdk.event_log import EventLog, read_events
+from lorasdk.runs.event_log import EventLog, read_events
 
 FIRST, SECOND = Notice("a.first", "数据"), Notice("a.second", "two")
 

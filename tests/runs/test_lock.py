@@ -11,15 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lorasdk import Notice, ResourceError, run_lock
+from lorasdk import Notice, ResourceError
 from lorasdk.errors import LorasdkError
-from lorasdk.run_lock import LOCK
+from lorasdk.runs import lock
+from lorasdk.runs.lock import LOCK
 
 MANY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def refusal(run_dir: Path) -> ResourceError:
-    with pytest.raises(ResourceError) as caught, run_lock.run_lock(run_dir):
+    with pytest.raises(ResourceError) as caught, lock.run_lock(run_dir):
         pass
     return caught.value
 
@@ -32,7 +33,7 @@ def python(program: str, *arguments: object) -> subprocess.Popen[str]:
 HOLD = """
 import sys
 from pathlib import Path
-from lorasdk.run_lock import run_lock
+from lorasdk.runs.lock import run_lock
 with run_lock(Path(sys.argv[1])):
     sys.stdout.write("held\\n")
     sys.stdout.flush()
@@ -42,7 +43,7 @@ with run_lock(Path(sys.argv[1])):
 
 def rewrite(run_dir: Path, **changes: object) -> None:
     """Take the lock, and leave it behind with other facts in it."""
-    with run_lock.run_lock(run_dir):
+    with lock.run_lock(run_dir):
         held = json.loads((run_dir / LOCK).read_text())
     (run_dir / LOCK).write_text(json.dumps({**held, **changes}))
 
@@ -54,20 +55,20 @@ def dead_pid() -> int:
 
 
 def test_a_lock_is_held_in_the_block_and_given_back_after_it(tmp_path: Path):
-    with run_lock.run_lock(tmp_path):
+    with lock.run_lock(tmp_path):
         held = json.loads((tmp_path / LOCK).read_text())
     assert held["pid"] == os.getpid()
     assert not (tmp_path / LOCK).exists()
 
 
 def test_a_lock_is_given_back_when_the_block_raises(tmp_path: Path):
-    with pytest.raises(KeyError), run_lock.run_lock(tmp_path):
+    with pytest.raises(KeyError), lock.run_lock(tmp_path):
         raise KeyError
     assert not (tmp_path / LOCK).exists()
 
 
 def test_X77_a_second_taker_in_the_same_process_is_refused(tmp_path: Path):
-    with run_lock.run_lock(tmp_path):
+    with lock.run_lock(tmp_path):
         assert refusal(tmp_path).code == "run.locked"
         assert (tmp_path / LOCK).exists()
 
@@ -82,7 +83,7 @@ def test_X77_another_process_is_named_by_number_host_and_start_and_taken_over_on
         holder.send_signal(signal.SIGKILL)
         wait_until_ended(holder.pid)  # and stays a zombie, since nobody has asked what became of it
         events: list = []
-        with run_lock.run_lock(tmp_path, emit=events.append):
+        with lock.run_lock(tmp_path, emit=events.append):
             assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
     assert [(type(event), event.code) for event in events] == [(Notice, "run.lock-reclaimed")]
     assert str(holder.pid) in events[0].message
@@ -95,13 +96,13 @@ def wait_until_ended(pid: int) -> None:
 
 def test_X77_the_lock_of_a_number_that_another_process_has_now_is_taken_over(tmp_path: Path):
     rewrite(tmp_path, birth="another boot/12")
-    with run_lock.run_lock(tmp_path):
+    with lock.run_lock(tmp_path):
         pass
     assert not (tmp_path / LOCK).exists()
 
 
 def test_X77_X85_a_clock_that_is_set_does_not_make_a_holder_another_process(tmp_path: Path, monkeypatch):
-    with run_lock.run_lock(tmp_path):
+    with lock.run_lock(tmp_path):
         now = psutil.boot_time()
         monkeypatch.setattr("psutil._pslinux.boot_time", lambda: now - 86_400.0)
         assert refusal(tmp_path).code == "run.locked"
@@ -115,7 +116,7 @@ def test_X77_a_lock_of_another_host_is_refused_with_what_to_delete(tmp_path: Pat
 
 
 def test_a_lock_that_somebody_else_holds_now_is_not_given_back(tmp_path: Path):
-    with run_lock.run_lock(tmp_path):
+    with lock.run_lock(tmp_path):
         held = json.loads((tmp_path / LOCK).read_text())
         (tmp_path / LOCK).write_text(json.dumps({**held, "key": "of another taking"}))
     assert (tmp_path / LOCK).exists()
@@ -124,7 +125,7 @@ def test_a_lock_that_somebody_else_holds_now_is_not_given_back(tmp_path: Path):
 FORK = """
 import os, sys
 from pathlib import Path
-from lorasdk.run_lock import LOCK, run_lock
+from lorasdk.runs.lock import LOCK, run_lock
 from lorasdk import ResourceError
 lock = Path(sys.argv[1]) / LOCK
 try:
@@ -154,7 +155,7 @@ def test_X77_a_forked_child_neither_has_the_lock_nor_gives_it_back(tmp_path: Pat
 ORPHAN = """
 import os, sys
 from pathlib import Path
-from lorasdk.run_lock import run_lock
+from lorasdk.runs.lock import run_lock
 with run_lock(Path(sys.argv[1])):
     child = os.fork()
     if child == 0:
@@ -168,7 +169,7 @@ with run_lock(Path(sys.argv[1])):
 def test_X77_children_that_outlive_a_killed_holder_do_not_keep_the_lock(tmp_path: Path):
     with python(ORPHAN, tmp_path) as holder:
         wait_until_ended(holder.pid)
-        with run_lock.run_lock(tmp_path):
+        with lock.run_lock(tmp_path):
             pass
 
 
@@ -176,7 +177,7 @@ RACE = """
 import sys
 from pathlib import Path
 from lorasdk import ResourceError
-from lorasdk.run_lock import run_lock
+from lorasdk.runs.lock import run_lock
 run_dir = Path(sys.argv[1])
 sys.stdout.write("ready\\n")
 sys.stdout.flush()
@@ -212,7 +213,7 @@ def test_X77_of_many_threads_one_wins(tmp_path: Path):
     def take() -> None:
         start.wait()
         try:
-            with run_lock.run_lock(tmp_path):
+            with lock.run_lock(tmp_path):
                 outcomes.append("won")
                 end.wait()
         except ResourceError as error:
@@ -234,7 +235,7 @@ def test_a_folder_that_is_gone_is_an_error_and_is_not_made(tmp_path: Path):
 
 def test_X64_a_folder_deleted_under_the_lock_is_not_made_again(tmp_path: Path):
     (tmp_path / "run").mkdir()
-    with run_lock.run_lock(tmp_path / "run"):
+    with lock.run_lock(tmp_path / "run"):
         (tmp_path / "run").rename(tmp_path / "elsewhere")
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
 
@@ -249,6 +250,6 @@ def test_X64_a_folder_deleted_under_the_lock_is_not_made_again(tmp_path: Path):
 )
 def test_any_bytes_as_a_lock_are_an_error_of_ours(tmp_path: Path, text: bytes):
     (tmp_path / LOCK).write_bytes(text)
-    with pytest.raises(LorasdkError), run_lock.run_lock(tmp_path):
+    with pytest.raises(LorasdkError), lock.run_lock(tmp_path):
         pass
     assert (tmp_path / LOCK).read_bytes() == text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lorasdk.errors import CheckpointError, Problem
 from lorasdk.recipe import Recipe
-from lorasdk.run_folder import FACTS, is_finished, new_run_dir, runs_in
+from lorasdk.runs.folder import FACTS, is_finished, new_run_dir, runs_in
 from lorasdk.train_options import Resume
 
 

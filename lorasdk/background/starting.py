@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Literal, TypeAlias
 
+from lorasdk.background.chronicle import Chronicle
+from lorasdk.background.refusals import not_started, unknown_isolation
+from lorasdk.background.run import Run, begin
 from lorasdk.errors import ResourceError, TrainingError
 from lorasdk.results import TrainResult
-from lorasdk.running.chronicle import Chronicle
-from lorasdk.running.refusals import not_started, unknown_isolation
-from lorasdk.running.run import Run, begin
 from lorasdk.stopping import StopToken
 from lorasdk.train_options import TrainOptions
 from lorasdk.tuner_state import OnEvent, TunerState
@@ -58,8 +58,8 @@ def _in_this_process(
 def _in_another_process(
     state: TunerState, chronicle: Chronicle, stop: StopToken, options: TrainOptions, held: ExitStack
 ) -> Work:
-    from lorasdk.running.child_process import ChildProcess
-    from lorasdk.running.job import Job, write_rows
+    from lorasdk.background.child_process import ChildProcess
+    from lorasdk.background.job import Job, write_rows
 
     Job.of(state, {}, options)  # plugins are refused before rows are written
     try:

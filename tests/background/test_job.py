@@ -8,11 +8,11 @@ import pytest
 from tiny_training import ROWS, tiny_recipe
 
 from lorasdk import DataError, PluginError, hookimpl, load_recipe
+from lorasdk.background.child import _imported
+from lorasdk.background.job import Job, read_rows, write_rows
 from lorasdk.contracts import Row
 from lorasdk.opening import open_recipe
 from lorasdk.plugins import build_manager
-from lorasdk.running.child import _imported
-from lorasdk.running.job import Job, read_rows, write_rows
 from lorasdk.train_options import TrainOptions
 
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 
 from lorasdk import Notice, RunStarted, StopToken, TrainingError, TrainResult
+from lorasdk.background.chronicle import Chronicle
+from lorasdk.background.run import begin
+from lorasdk.background.run_events import RunEvents
 from lorasdk.errors import Problem
-from lorasdk.running.chronicle import Chronicle
-from lorasdk.running.run import begin
-from lorasdk.running.run_events import RunEvents
 
 FIRST, SECOND, THIRD = (Notice("a.b", text) for text in ("first", "second", "third"))
 

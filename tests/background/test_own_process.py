@@ -3,12 +3,12 @@ import sys
 
 import pytest
 
+from lorasdk.background import own_process
 from lorasdk.cli import app
-from lorasdk.running import own_process
 
 TOUCHED = """
 import sys
-from lorasdk.running import own_process
+from lorasdk.background import own_process
 real, calls = own_process.ctypes.CDLL, []
 class Libc:
     def mallopt(self, name, value):

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from lorasdk.background.chronicle import Chronicle, Outcome
+from lorasdk.background.run_events import RunEvents
 from lorasdk.errors import LorasdkError
 from lorasdk.results import TrainResult
-from lorasdk.running.chronicle import Chronicle, Outcome
-from lorasdk.running.run_events import RunEvents
 from lorasdk.stopping import StopToken
 
 Status: TypeAlias = Literal["running", "stopping", "finished", "stopped", "failed"]

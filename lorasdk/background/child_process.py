@@ -12,13 +12,13 @@ from contextlib import suppress
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from lorasdk.background.chronicle import Chronicle
+from lorasdk.background.line_buffer import CHUNK, LineBuffer
+from lorasdk.background.refusals import crashed, killed, no_processes_here, not_started
 from lorasdk.errors import ResourceError, TrainingError
 from lorasdk.events import Event
 from lorasdk.records import Record, error_of, event_of, read_line, result_of
 from lorasdk.results import TrainResult
-from lorasdk.running.chronicle import Chronicle
-from lorasdk.running.line_buffer import CHUNK, LineBuffer
-from lorasdk.running.refusals import crashed, killed, no_processes_here, not_started
 from lorasdk.stopping import StopToken
 
 LOOK_SECONDS = 0.1
@@ -156,7 +156,7 @@ def _require_processes() -> None:
 def _started(events: int, rows: int) -> subprocess.Popen[bytes]:
     # Not multiprocessing, which imports the host's program a second time. -P: a folder that the host happens to stand
     # in is no place to import from. The host's sys.path is, or else its plugins would not be found.
-    program = [sys.executable, "-P", "-X", "faulthandler", "-m", "lorasdk.running.child", str(events), str(rows)]
+    program = [sys.executable, "-P", "-X", "faulthandler", "-m", "lorasdk.background.child", str(events), str(rows)]
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)  # noqa: PTH109 - as the import system says it
     return subprocess.Popen(  # noqa: S603 - our own module
         program,

@@ -3,7 +3,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorasdk.running.line_buffer import LineBuffer, lines_of
+from lorasdk.background.line_buffer import LineBuffer, lines_of
 
 
 @given(st.lists(st.binary().map(lambda line: line.replace(b"\n", b""))), st.integers(1, 7))
