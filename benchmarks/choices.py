@@ -15,7 +15,7 @@ from unittest.mock import patch
 from benchmarks.tuned_model import encoder_of, token_rows, tuned_model
 from benchmarks.workloads import WORKLOADS
 
-ROUNDS = 5
+ROUNDS = 3
 STEPS = 3
 """Of each training; the first is not counted."""
 UPPER = list(range(20, 30))
