@@ -10,15 +10,15 @@ import sys
 
 from benchmarks.job import Job, StepClock, installed
 from lorasdk import FineTuner
-from lorasdk.engine import loop
+from lorasdk.background.own_process import keep_freed_memory
+from lorasdk.engine import pass_choice
 from lorasdk.forward.choosing import Choice
 from lorasdk.forward.padded import PaddedPasses
-from lorasdk.background.own_process import keep_freed_memory
 
 job = Job.read()
 keep_freed_memory()
 if sys.argv[2:] == ["padded"]:
-    loop.choose_passes = lambda model, **_limits: Choice(PaddedPasses(model, 4096), "asked for")
+    pass_choice.choose_passes = lambda model, **_limits: Choice(PaddedPasses(model, 4096), "asked for")
 clock = StepClock.of_optimizers()
 recipe = {
     "name": "benchmark",
