@@ -19,7 +19,7 @@ from tiny_shapes import some_rows
 from tiny_training import load_tiny
 
 from lorasdk.basemodel.quiet import quiet
-from lorasdk.engine import loop
+from lorasdk.engine import pass_choice
 from lorasdk.engine.loop import run_training
 from lorasdk.engine.lora import attach_lora
 from lorasdk.engine.task import TrainingTask
@@ -133,7 +133,7 @@ def test_training_on_nf4_takes_the_same_steps_packed_as_padded(folder: Path, mon
     events = []
     ours = trained(adapted(load_tiny(folder, quantization="nf4").model), events)
     assert not any(getattr(event, "code", "") == "training.padded" for event in events)
-    monkeypatch.setattr(loop, "choose_passes", lambda model, **_limits: Choice(PaddedPasses(model, 10**6)))
+    monkeypatch.setattr(pass_choice, "choose_passes", lambda model, **_limits: Choice(PaddedPasses(model, 10**6)))
     assert ours == pytest.approx(trained(adapted(load_tiny(folder, quantization="nf4").model), events), rel=1e-4)
     assert ours[-1] < ours[0]
 
