@@ -72,7 +72,9 @@ class AdapterSaving:
                 raise
             folder = Path(tempfile.mkdtemp(prefix="lorasdk-rescued-")) / ADAPTER
             course = Course.of(last.facts["course"])
-            self._write(folder, Trained.of(course, "requested", saved_step=course.step))
+            # The model may have gone on since: what is saved must be what the passport says.
+            last.put_into(self.model)
+            self._write(folder, Trained.of(course, "requested", saved_step=course.best_step or course.step))
             raise ResourceError(*error.problems, _rescued(folder, course.step)) from error
 
     def _write(self, folder: Path, trained: Trained) -> None:

@@ -17,8 +17,10 @@ from lorasdk import (
     CheckpointSaved,
     FineTuner,
     Notice,
+    ResourceError,
     RunFailed,
     RunStarted,
+    RunStopped,
     StepFinished,
     StopToken,
     TrainingError,
@@ -329,8 +331,6 @@ def test_X72_no_checkpoint_is_written_after_a_loss_that_is_not_finite(tiny_model
 def test_X64_a_run_folder_that_vanishes_leaves_the_adapter_elsewhere(tiny_model_dir, tmp_path, monkeypatch, step):
     import tempfile
 
-    from lorasdk import ResourceError
-
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
 
@@ -347,8 +347,34 @@ def test_X64_a_run_folder_that_vanishes_leaves_the_adapter_elsewhere(tiny_model_
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_recipe_read_from_a_run_s_own_file_is_the_same_run(tiny_model_dir: Path, tmp_path: Path):
+def test_a_run_keeps_its_events_and_says_how_it_ended(tiny_model_dir: Path, tmp_path: Path):
     run_dir = begun(tiny_model_dir, tmp_path)
-    facts = json.loads((run_dir / "run.json").read_text("utf-8"))
-    assert Path(facts["recipe_dir"]).is_dir()
-    assert (run_dir / "events.jsonl").read_text("utf-8").count("\n") > 5
+    assert json.loads((run_dir / "run.json").read_text("utf-8"))["ended"] == "requested"
+    tuner_for(tiny_model_dir, tmp_path).train(resume="must")
+    assert json.loads((run_dir / "run.json").read_text("utf-8"))["ended"] == "finished"
+    steps = [event.step for event in read_events(run_dir / "events.jsonl") if isinstance(event, StepFinished)]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_X64_what_is_rescued_has_the_weights_of_the_step_that_it_names(tiny_model_dir, tmp_path, monkeypatch):
+    """The run stops early after its last checkpoint, and only then its folder is gone."""
+    import tempfile
+
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    training = {"keep": "last", "eval_every_steps": 1, "early_stopping": {"patience": 3, "min_delta": 10.0}}
+
+    def watch(event):
+        if isinstance(event, RunStopped):
+            shutil.rmtree(tmp_path / "runs")
+
+    stopping = {**training, "checkpoint_every_steps": 3, "max_steps": 6}
+    expected = tuner_for(tiny_model_dir, tmp_path / "whole", training={**training, "early_stopping": None})
+    stop, until = stopped_after(3)
+    expected = expected.train(stop=stop, on_event=until)
+    with pytest.raises(ResourceError) as caught:
+        tuner_for(tiny_model_dir, tmp_path / "runs", training=stopping).train(on_event=watch)
+    rescued = {problem.code: problem for problem in caught.value.problems}["run.rescued"]
+    passport = read_passport(Path(rescued.place)).training
+    assert passport.saved_step == 3
+    assert weights(Path(rescued.place)) == weights(expected.adapter_dir)
