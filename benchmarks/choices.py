@@ -20,7 +20,7 @@ STEPS = 3
 """Of each training; the first is not counted."""
 UPPER = list(range(20, 30))
 """Of 30 layers, when only the upper ones are adapted."""
-PROMPTS = 64
+PROMPTS = 48
 
 Way = Callable[[], float]
 """Does the work once; its seconds."""
