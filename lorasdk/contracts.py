@@ -121,6 +121,22 @@ class Predictor(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluationContext:
+    """What an evaluator may know about the work it scores for."""
+
+    base_dir: Path
+    """Relative paths start here: the recipe's folder."""
+    place: str
+    """Where the recipe names the evaluator, ``file:line:column``; empty when it was built in code."""
+    label: str
+    """Whose answers are scored: ``base``, ``tuned``, or ``validation`` while a training runs."""
+    notify: Callable[[str, str], None]
+    """Announce a notice: stable code, then one sentence."""
+    check_stop: Callable[[], None]
+    """Call it between slow steps; it raises when the host wants the work to end, which must not be caught."""
+
+
 class Evaluator(Protocol):
     """Scores a predictor on examples. Registered under `name`, which a recipe lists under ``evaluators:``."""
 
@@ -136,7 +152,13 @@ class Evaluator(Protocol):
         """Closed pydantic model of the keys a recipe may give it."""
         ...
 
-    def score(self, options: Any, examples: Sequence[Example], predictor: Predictor) -> Sequence[float]:  # noqa: ANN401
+    def score(
+        self,
+        options: Any,  # noqa: ANN401 - the plugin owns the type
+        examples: Sequence[Example],
+        predictor: Predictor,
+        context: EvaluationContext,
+    ) -> Sequence[float]:
         """Give one score per example, in order; the aggregate is their mean, unless the evaluator is `Aggregating`."""
         ...
 
@@ -147,6 +169,15 @@ class Aggregating(Protocol):
 
     def aggregate(self, scores: Sequence[float]) -> float:
         """Give one number for the scores of any rows, at least one; intervals ask it about many choices of rows."""
+        ...
+
+
+@runtime_checkable
+class BringingExamples(Protocol):
+    """What an `Evaluator` is too when it scores examples of its own, a benchmark's, instead of the recipe's rows."""
+
+    def examples(self, options: Any, context: EvaluationContext) -> Sequence[Example]:  # noqa: ANN401
+        """Give the examples, the same in the same order at each call; `score` gets them back."""
         ...
 
 

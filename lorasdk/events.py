@@ -154,6 +154,20 @@ class EvaluationFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonFinished:
+    """The untouched base model and the adapter were scored on the same rows; this may be long after the run."""
+
+    adapter_dir: Path
+    """The adapter."""
+    rows: int
+    """Test rows that were scored."""
+    base: Mapping[str, float]
+    """Evaluator to its aggregate for the base model."""
+    tuned: Mapping[str, float]
+    """Evaluator to its aggregate with the adapter."""
+
+
+@dataclass(frozen=True, slots=True)
 class AdapterSaved:
     """An adapter folder was written completely."""
 
@@ -217,23 +231,12 @@ class RunFinished:
     """Duration of the run."""
 
 
-Event: TypeAlias = (
-    Notice
-    | RunStarted
-    | DataPrepared
-    | BaseModelLoaded
-    | AdapterAttached
-    | StepFinished
-    | LossSpike
-    | MicroBatchHalved
-    | EvaluationFinished
-    | AdapterSaved
-    | CheckpointSaved
-    | PredictionProgress
-    | RunStopped
-    | RunFailed
-    | RunFinished
-)
+_OfRun: TypeAlias = RunStarted | RunStopped | RunFailed | RunFinished
+_OfStart: TypeAlias = DataPrepared | BaseModelLoaded | AdapterAttached
+_OfStep: TypeAlias = StepFinished | LossSpike | MicroBatchHalved | EvaluationFinished
+_OfDisk: TypeAlias = AdapterSaved | CheckpointSaved
+
+Event: TypeAlias = Notice | _OfRun | _OfStart | _OfStep | _OfDisk | ComparisonFinished | PredictionProgress
 """Any event."""
 
 Emit: TypeAlias = Callable[[Event], None]

@@ -62,6 +62,11 @@ def stopped_too_early(run_dir: Path, init: str) -> Problem:
     )
 
 
+def no_longer_wanted() -> Problem:
+    """The host stopped answers or their scoring."""
+    return Problem("inference.stopped", "the answers were no longer wanted", fix="ask again")
+
+
 def no_test_rows() -> Problem:
     """Nothing to compare on."""
     return Problem(

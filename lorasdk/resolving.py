@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lorasdk.builtin.reference import split_reference
@@ -16,21 +17,31 @@ from lorasdk.recipe.schema import DataSource
 
 
 @dataclass(frozen=True)
+class BoundEvaluator:
+    """An evaluator with its validated options, and where it stands in the recipe."""
+
+    evaluator: Evaluator
+    options: Any
+    base_dir: Path
+    place: str
+
+
+@dataclass(frozen=True)
 class Resolved:
     """A recipe whose components are found and whose options are valid."""
 
     recipe: Recipe
     sources: Mapping[str, BoundSource]
-    evaluators: tuple[tuple[Evaluator, Any], ...]
+    evaluators: tuple[BoundEvaluator, ...]
     model_source: ModelSource
     request: SourceRequest
     higher_is_better: bool
 
     @property
-    def metric_evaluator(self) -> tuple[Evaluator, Any] | None:
+    def metric_evaluator(self) -> BoundEvaluator | None:
         """The evaluator behind the watched metric, if it is one; what every validation has keeps its meaning."""
         metric = self.recipe.training.metric
-        named = (pair for pair in self.evaluators if pair[0].name == metric)
+        named = (bound for bound in self.evaluators if bound.evaluator.name == metric)
         return None if metric in VALIDATION_METRICS else next(named, None)
 
 
@@ -143,18 +154,20 @@ def _check_failed(loader: str, split: str, place: str, error: Exception) -> Prob
     )
 
 
-def _evaluators(recipe: Recipe, manager: Manager, gate: _Gate) -> tuple[tuple[Evaluator, Any], ...]:
+def _evaluators(recipe: Recipe, manager: Manager, gate: _Gate) -> tuple[BoundEvaluator, ...]:
     found = []
     for i, spec in enumerate(recipe.evaluation.evaluators):
         where = ("evaluation", "evaluators", i)
 
-        def bind(spec: Any = spec, where: Any = where) -> tuple[Evaluator, Any]:  # noqa: ANN401
+        def bind(spec: Any = spec, where: Any = where) -> BoundEvaluator:  # noqa: ANN401
             field = f"evaluation.evaluators.{where[-1]}.name"
-            evaluator = manager.evaluators.find(spec.name, place=recipe.place(*where), field=field)
-            return evaluator, validate_options(evaluator.Options, spec.options, recipe=recipe, location=where)
+            place = recipe.place(*where)
+            evaluator = manager.evaluators.find(spec.name, place=place, field=field)
+            options = validate_options(evaluator.Options, spec.options, recipe=recipe, location=where)
+            return BoundEvaluator(evaluator, options, recipe.base_dir, place)
 
-        pair = gate.catch(bind)
-        found += [pair] if pair is not None else []
+        bound = gate.catch(bind)
+        found += [bound] if bound is not None else []
     return tuple(found)
 
 
@@ -166,8 +179,9 @@ def _model_source(recipe: Recipe, manager: Manager) -> tuple[ModelSource, Source
     return source, request
 
 
-def _direction(recipe: Recipe, evaluators: Iterable[tuple[Evaluator, Any]]) -> bool:
-    known = {**{evaluator.name: evaluator.higher_is_better for evaluator, _ in evaluators}, **VALIDATION_METRICS}
+def _direction(recipe: Recipe, bound: Iterable[BoundEvaluator]) -> bool:
+    evaluators = [each.evaluator for each in bound]
+    known = {**{one.name: one.higher_is_better for one in evaluators}, **VALIDATION_METRICS}
     metric = recipe.training.metric
     if metric in known:
         return known[metric]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lorasdk.errors import Problem
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -153,6 +155,11 @@ class Score:
     tuned_rows: tuple[float, ...]
     """Score of each row, with the adapter."""
 
+    @property
+    def rows(self) -> int:
+        """Rows that were scored: the test rows, or those that the evaluator brought."""
+        return len(self.base_rows)
+
 
 @dataclass(frozen=True, slots=True)
 class EvalReport:
@@ -164,12 +171,14 @@ class EvalReport:
     """One per evaluator, in the recipe's order."""
     seconds: float
     """Duration."""
+    failures: tuple[Problem, ...] = ()
+    """Evaluators that failed, and why; they have no score."""
 
     def __str__(self) -> str:
-        width = max(len("evaluator"), *(len(score.evaluator) for score in self.scores))
+        width = max([len("evaluator"), *(len(score.evaluator) for score in self.scores)])
         head = f"{'evaluator':<{width}}    base   tuned   change   ({self.rows} rows)"
         lines = [
             f"{score.evaluator:<{width}}  {score.base:6.3f}  {score.tuned:6.3f}  {score.tuned - score.base:+7.3f}"
             for score in self.scores
         ]
-        return "\n".join([head, *lines])
+        return "\n".join([head, *lines, *(f"failed: {problem}" for problem in self.failures)])

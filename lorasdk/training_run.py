@@ -17,8 +17,8 @@ from lorasdk.engine.loop import plan_of, run_training
 from lorasdk.engine.lora import attach_lora, describe_attachment
 from lorasdk.engine.snapshot import Snapshot
 from lorasdk.engine.task import Trained, TrainingTask
-from lorasdk.errors import TrainingError
-from lorasdk.evaluation.comparing import aggregate, score_rows
+from lorasdk.errors import InferenceError, TrainingError
+from lorasdk.evaluation.scoring import Subject, aggregate, score
 from lorasdk.events import AdapterAttached, AdapterSaved, Emit, RunFinished, RunStarted, RunStopped
 from lorasdk.passport_making import describe_split
 from lorasdk.refusals import abandoned, stopped_too_early
@@ -149,10 +149,15 @@ class TrainingRun:
         settings = self.bench.resolved.recipe.generation
         predictor = self.bench.predictor(settings, adapter=True, label="validation", emit=self.emit, stop=self.stop)
         self.bench.model.eval()
-        scores = score_rows(validation.examples, [chosen], predictor)
-        self.bench.model.train()
-        evaluator = chosen[0]
-        return {evaluator.name: aggregate(evaluator, scores[evaluator.name])}
+        subject = Subject("validation", predictor, validation.examples, self.emit, self.stop.check)
+        try:
+            scores = score(chosen, subject)
+        except InferenceError:
+            self.stop.check()  # answers that are no longer wanted are no fault: the loop saves, and ends
+            raise
+        finally:
+            self.bench.model.train()
+        return {chosen.evaluator.name: aggregate(chosen.evaluator, scores)}
 
     def _result(
         self, adapter_dir: Path, trained: Trained, attached: AdapterAttached, *, resumed_from: int

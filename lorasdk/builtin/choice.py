@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lorasdk.errors import DataError, Problem
 
 if TYPE_CHECKING:
-    from lorasdk.contracts import Example, Predictor
+    from lorasdk.contracts import EvaluationContext, Example, Predictor
     from lorasdk.results import AnswerScore
 
 FEWEST_LABELS, MOST_LABELS = 2, 100
@@ -42,7 +42,13 @@ class Choice:
     higher_is_better = True
     Options = ChoiceOptions
 
-    def score(self, options: ChoiceOptions, examples: Sequence[Example], predictor: Predictor) -> list[float]:
+    def score(
+        self,
+        options: ChoiceOptions,
+        examples: Sequence[Example],
+        predictor: Predictor,
+        context: EvaluationContext,  # noqa: ARG002 - every evaluator is given one
+    ) -> list[float]:
         """Score every label after every example's prompt; one score per example.
 
         Raises:

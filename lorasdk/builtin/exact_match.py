@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from lorasdk.contracts import Example, Predictor
+    from lorasdk.contracts import EvaluationContext, Example, Predictor
 
 
 class ExactMatchOptions(BaseModel):
@@ -28,7 +28,13 @@ class ExactMatch:
     higher_is_better = True
     Options = ExactMatchOptions
 
-    def score(self, options: ExactMatchOptions, examples: Sequence[Example], predictor: Predictor) -> list[float]:
+    def score(
+        self,
+        options: ExactMatchOptions,
+        examples: Sequence[Example],
+        predictor: Predictor,
+        context: EvaluationContext,  # noqa: ARG002 - every evaluator is given one
+    ) -> list[float]:
         """Answer every example's prompt and compare; one score per example."""
         answers = predictor.complete([example.prompt for example in examples])
         return [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from lorasdk.contracts import Example, Predictor
+    from lorasdk.contracts import EvaluationContext, Example, Predictor
 
 MAX_EXPONENT = 700.0
 """exp() of more overflows a double."""
@@ -39,6 +39,7 @@ class Perplexity:
         options: PerplexityOptions,  # noqa: ARG002 - every evaluator is given its options
         examples: Sequence[Example],
         predictor: Predictor,
+        context: EvaluationContext,  # noqa: ARG002 - and a context
     ) -> list[float]:
         """Score every reference after its example's prompt; one score per example, at least 1."""
         prompts, references = [example.prompt for example in examples], [example.reference for example in examples]

@@ -197,7 +197,7 @@ class _Loop:
             step=step,
             rows=rows,
         )
-        metrics.update(self.task.score())
+        metrics.update(self._watched_score())
         verdict = self.watch.judge(metrics)
         if verdict.best and self.task.section.keep == "best":
             self.best = self._weights()
@@ -205,6 +205,16 @@ class _Loop:
         self.course.validations.append(ValidationPoint(step, metrics))
         self.task.emit(EvaluationFinished(step, metrics, verdict.best))
         return verdict.give_up
+
+    def _watched_score(self) -> Mapping[str, float]:
+        try:
+            return self.task.score()
+        except StopRequestedError:
+            raise
+        except Exception:
+            # An evaluator may be somebody else's code, and may fail after hours: what was learnt until now is kept.
+            self.task.keep(self._snapshot())
+            raise
 
     def _snapshot_due(self, step: int) -> bool:
         every = self.task.section.checkpoint_every_steps or self.plan.steps_per_epoch

@@ -20,6 +20,7 @@ from lorasdk.inference.reading import Reader
 from lorasdk.inference.scoring import Scoring, answer_rows
 from lorasdk.inference.text import Transcript
 from lorasdk.recipe.schema import GenerationSection
+from lorasdk.refusals import no_longer_wanted
 from lorasdk.results import AnswerScore, Completion
 from lorasdk.stopping import StopToken
 
@@ -169,4 +170,4 @@ class Predictor:
 
     def _check_stop(self) -> None:
         if self.stop.stopped:
-            raise InferenceError(Problem("inference.stopped", "the answers were no longer wanted", fix="ask again"))
+            raise InferenceError(no_longer_wanted())

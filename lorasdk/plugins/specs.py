@@ -57,7 +57,7 @@ class Hooks:
             ...     name, summary, higher_is_better = "brevity", "1 for answers of at most 20 characters", True
             ...     class Options(pydantic.BaseModel, extra="forbid"):
             ...         pass
-            ...     def score(self, options, examples, predictor):
+            ...     def score(self, options, examples, predictor, context):
             ...         answers = predictor.complete([example.prompt for example in examples])
             ...         return [float(len(answer.text) <= 20) for answer in answers]
             >>> class Plugin:

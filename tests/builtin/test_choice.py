@@ -2,14 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from lorasdk.builtin.choice import MOST_LABELS, Choice, ChoiceOptions
-from lorasdk.contracts import Example, Message
+from lorasdk.contracts import EvaluationContext, Example, Message
 from lorasdk.errors import DataError
 from lorasdk.results import AnswerScore
+
+CONTEXT = EvaluationContext(Path(), "", "base", lambda _code, _message: None, lambda: None)
 
 
 @dataclass
@@ -33,7 +36,7 @@ def examples(*references: str) -> list[Example]:
 
 
 def score(references: Sequence[str], predictor: FakePredictor, **options: object) -> list[float]:
-    return Choice().score(ChoiceOptions.model_validate(options), examples(*references), predictor)
+    return Choice().score(ChoiceOptions.model_validate(options), examples(*references), predictor, CONTEXT)
 
 
 def test_the_likeliest_label_is_compared_with_the_reference():

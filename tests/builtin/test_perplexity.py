@@ -3,12 +3,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from lorasdk.builtin.perplexity import Perplexity, PerplexityOptions
-from lorasdk.contracts import Example, Message
+from lorasdk.contracts import EvaluationContext, Example, Message
 from lorasdk.results import AnswerScore
+
+CONTEXT = EvaluationContext(Path(), "", "base", lambda _code, _message: None, lambda: None)
 
 
 @dataclass
@@ -24,7 +27,7 @@ def score(*scores: AnswerScore) -> list[float]:
         Example(i, (Message("user", f"q{i}"), Message("assistant", f"a{i}"))) for i, _ in enumerate(scores, start=1)
     ]
     known = {(f"q{i}", f"a{i}"): score for i, score in enumerate(scores, start=1)}
-    return Perplexity().score(PerplexityOptions(), examples, FakePredictor(known))
+    return Perplexity().score(PerplexityOptions(), examples, FakePredictor(known), CONTEXT)
 
 
 def test_a_row_scores_the_inverse_of_the_geometric_mean_of_its_tokens_chances():

@@ -1,12 +1,17 @@
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from lorasdk.builtin.exact_match import ExactMatch, ExactMatchOptions
-from lorasdk.contracts import Example, Message
-from lorasdk.errors import PluginError
-from lorasdk.evaluation.comparing import RememberingPredictor, compare
-from lorasdk.results import AnswerScore, Completion
+from lorasdk.contracts import EvaluationContext, Example, Message
+from lorasdk.errors import DataError, PluginError, Problem
+from lorasdk.evaluation.comparing import compare
+from lorasdk.evaluation.remembering import RememberingPredictor
+from lorasdk.evaluation.scoring import Subject
+from lorasdk.events import Notice
+from lorasdk.resolving import BoundEvaluator
+from lorasdk.results import AnswerScore, Completion, EvalReport
 
 EXAMPLES = [Example(i, (Message("user", f"q{i}"), Message("assistant", "Yes."))) for i in range(4)]
 
@@ -25,13 +30,21 @@ class FakePredictor:
         return [AnswerScore(-float(len(answer)), 1) for answer in answers]
 
 
-def chosen(**options: str):
-    return (ExactMatch(), ExactMatchOptions.model_validate(options))
+def bound(evaluator=None, **options: str) -> BoundEvaluator:
+    return BoundEvaluator(
+        evaluator or ExactMatch(), ExactMatchOptions.model_validate(options), Path(), "recipe.yaml:9:5"
+    )
+
+
+def compared(*evaluators: BoundEvaluator, base, tuned, events: list | None = None) -> EvalReport:
+    emit = (events if events is not None else []).append
+    each = [Subject(name, p, EXAMPLES, emit, lambda: None) for name, p in (("base", base), ("tuned", tuned))]
+    return compare(evaluators, base=each[0], tuned=each[1])
 
 
 def test_base_and_tuned_are_scored_row_by_row():
     base, tuned = FakePredictor(["no", "yes", "no", "no"]), FakePredictor(["yes", " YES. ", "no", "Yes."])
-    report = compare(EXAMPLES, [chosen()], base=base, tuned=tuned)
+    report = compared(bound(), base=base, tuned=tuned)
     (score,) = report.scores
     assert (score.base, score.tuned, score.tuned_rows) == (0.25, 0.75, (1.0, 1.0, 0.0, 1.0))
     assert "0.250   0.750   +0.500" in str(report)
@@ -40,13 +53,14 @@ def test_base_and_tuned_are_scored_row_by_row():
 @pytest.mark.parametrize(("how", "right"), [("none", [0, 0, 1]), ("space", [0, 1, 1]), ("case", [1, 1, 1])])
 def test_exact_match_normalises_as_told(how: str, right: list[int]):
     predictor = FakePredictor(["yes", " Yes. ", "Yes."])
-    evaluator, options = chosen(normalise=how)
-    assert evaluator.score(options, EXAMPLES[:3], predictor) == right
+    context = EvaluationContext(Path(), "", "base", lambda _code, _message: None, lambda: None)
+    options = ExactMatchOptions.model_validate({"normalise": how})
+    assert ExactMatch().score(options, EXAMPLES[:3], predictor, context) == right
 
 
 def test_each_conversation_is_answered_once_however_many_evaluators_ask():
     predictor = FakePredictor(["yes"] * 4)
-    compare(EXAMPLES, [chosen(), chosen(normalise="none")], base=predictor, tuned=FakePredictor(["yes"] * 4))
+    compared(bound(), bound(normalise="none"), base=predictor, tuned=FakePredictor(["yes"] * 4))
     assert predictor.asked == ["q0", "q1", "q2", "q3"]
 
 
@@ -67,9 +81,8 @@ def test_an_evaluator_with_an_aggregate_of_its_own_is_asked_for_it():
         def aggregate(self, scores):
             return min(scores)
 
-    _, options = chosen()
     base, tuned = FakePredictor(["no", "yes", "no", "no"]), FakePredictor(["yes"] * 4)
-    (score,) = compare(EXAMPLES, [(Worst(), options)], base=base, tuned=tuned).scores
+    (score,) = compared(bound(Worst()), base=base, tuned=tuned).scores
     assert (score.base, score.tuned, score.base_rows) == (0, 1, (0, 1, 0, 0))
 
 
@@ -82,12 +95,64 @@ def test_each_answer_is_scored_once_however_often_it_is_asked_for():
     assert fake.asked == ["q1a", "q2bb", "q1ccc"]
 
 
-def test_an_evaluator_with_too_few_scores_is_named():
-    class Broken(ExactMatch):
-        name = "broken"
+def test_one_evaluator_with_two_settings_has_two_scores():
+    base, tuned = FakePredictor(["no"] * 4), FakePredictor(["yes"] * 4)
+    strict, lenient = compared(bound(normalise="none"), bound(), base=base, tuned=tuned).scores
+    assert (strict.tuned, lenient.tuned) == (0, 1)
 
-        def score(self, options, examples, predictor):
-            return [1.0]
 
-    with pytest.raises(PluginError, match="broken"):
-        compare(EXAMPLES, [(Broken(), None)], base=FakePredictor([]), tuned=FakePredictor([]))
+class Scripted(ExactMatch):
+    """Gives what it is told to, or raises it."""
+
+    name = "scripted"
+
+    def __init__(self, gives):
+        self.gives = gives
+
+    def score(self, options, examples, predictor, context):
+        if isinstance(self.gives, Exception):
+            raise self.gives
+        return self.gives
+
+
+@pytest.mark.parametrize(
+    ("gives", "code"),
+    [
+        ([1.0], "plugin.wrong-number-of-scores"),
+        ([1, 2, 3, float("nan")], "plugin.no-number"),
+        ([1, 2, 3, "4 apples"], "plugin.no-number"),
+        (ZeroDivisionError("no rows"), "plugin.evaluator-failed"),
+        (DataError(Problem("data.foreign", "a row is wrong")), "data.foreign"),
+    ],
+)
+def test_P90_an_evaluator_that_fails_costs_its_own_line_and_the_report_says_why(gives: object, code: str):
+    report = compared(bound(Scripted(gives)), bound(), base=FakePredictor(["no"] * 4), tuned=FakePredictor(["yes"] * 4))
+    assert [score.evaluator for score in report.scores] == ["exact_match"]
+    assert [problem.code for problem in report.failures] == [code]
+    assert code == "data.foreign" or "scripted" in str(report)
+
+
+def test_when_every_evaluator_fails_there_is_no_report():
+    broken = bound(Scripted(ZeroDivisionError("no rows")))
+    with pytest.raises(PluginError, match="no rows") as caught:
+        compared(broken, broken, base=FakePredictor([]), tuned=FakePredictor([]))
+    assert len(caught.value.problems) == 2
+    assert caught.value.problems[0].place == "recipe.yaml:9:5"
+
+
+def test_an_evaluator_may_bring_examples_of_its_own_and_say_things():
+    class Benchmark(ExactMatch):
+        name = "benchmark"
+
+        def examples(self, options, context):
+            return [Example(1, (Message("user", "q0"), Message("assistant", "four")))]
+
+        def score(self, options, examples, predictor, context):
+            context.notify("benchmark.asked", f"{context.label} {examples[0].reference}")
+            return super().score(options, examples, predictor, context)
+
+    events: list[object] = []
+    base, tuned = FakePredictor(["no"]), FakePredictor(["four"])
+    (score,) = compared(bound(Benchmark()), base=base, tuned=tuned, events=events).scores
+    assert (score.rows, score.base, score.tuned) == (1, 0, 1)
+    assert events == [Notice("benchmark.asked", "base four"), Notice("benchmark.asked", "tuned four")]
