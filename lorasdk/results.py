@@ -32,6 +32,8 @@ class AnswerScore:
     """Σ ln p(token | the prompt and what is before it in the answer), in nats, at most 0."""
     tokens: int
     """Tokens of the answer, the one that ends the turn included."""
+    greedy: bool = False
+    """Whether each of them is the likeliest at its place: then it is what the model answers when nothing is drawn."""
 
     @property
     def per_token(self) -> float:

@@ -86,7 +86,10 @@ class Scoring:
         """The scores of one pass, by row number."""
         with self.state(), self.passes.ready():
             found = self.passes.scores(rows)
-        return {row.row: AnswerScore(-score.nats, score.tokens) for row, score in zip(rows, found, strict=True)}
+        return {
+            row.row: AnswerScore(-score.nats, score.tokens, greedy=score.correct == score.tokens)
+            for row, score in zip(rows, found, strict=True)
+        }
 
 
 def _too_long(row: TokenRow, context: int | None) -> Problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,38 @@ def test_scores_are_those_of_the_models_own_logits(shape: str, adapter: bool, ki
     ours = [found[row.row].log_probability for row in rows]
     assert ours == pytest.approx(tuned if adapter else base, rel=1e-5)
     assert ours != pytest.approx(base if adapter else tuned, rel=1e-2)
+
+
+@pytest.mark.parametrize("way", ["packed", "padded"])
+def test_greedy_is_the_answer_that_the_model_itself_gives(way: str, predictor, request):
+    if way == "padded":
+        request.getfixturevalue("only_padded")
+    ours = predictor(adapter=True)
+    prompts = [(Message("user", prompt),) for prompt, _ in PAIRS]
+    length = 3
+    with torch.no_grad():
+        given = [ours.encoder.encode_prompt(prompt) for prompt in prompts]
+        rows = [_continued(ours.model, ids, length) for ids in given]
+    scoring = Scoring.of(ours.model, adapter=True)
+    assert isinstance(scoring.passes, PaddedPasses if way == "padded" else PackedPasses)
+    likeliest = [TokenRow(i, tuple(row), ((len(row) - length, len(row)),)) for i, row in enumerate(rows)]
+    # One other token in the middle, and nothing else, makes an answer that the model would not give.
+    other = [replace(row, row=100 + row.row, ids=_changed(row.ids, at=-2)) for row in likeliest]
+    found = {}
+    for part in scoring.parts([*likeliest, *other]):
+        found |= scoring.scores(part)
+    assert [found[row.row].greedy for row in likeliest] == [True] * len(likeliest)
+    assert [found[row.row].greedy for row in other] == [False] * len(other)
+
+
+def _continued(model, ids: list[int], tokens: int) -> list[int]:
+    for _ in range(tokens):
+        ids = [*ids, int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax())]
+    return ids
+
+
+def _changed(ids: tuple[int, ...], *, at: int) -> tuple[int, ...]:
+    return (*ids[:at], 7 if ids[at] != 7 else 8, *ids[at + 1 :])
 
 
 @pytest.mark.parametrize("way", ["packed", "padded"])
