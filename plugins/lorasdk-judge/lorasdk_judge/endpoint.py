@@ -108,6 +108,7 @@ class Endpoint:
 @asynccontextmanager
 async def open_endpoint(options: JudgeOptions, spending: Spending, place: str) -> AsyncIterator[Endpoint]:
     """Open the client for the block; it is closed afterwards, also when the block is cancelled."""
+    from anyio import CancelScope
     from httpx2 import AsyncClient, Limits
     from openai import AsyncOpenAI
 
@@ -120,7 +121,7 @@ async def open_endpoint(options: JudgeOptions, spending: Spending, place: str) -
         if key:
             request.headers["Authorization"] = f"Bearer {key}"
 
-    async with AsyncOpenAI(
+    client = AsyncOpenAI(
         api_key=key or "none",  # without one the client would look into the environment; it is not sent
         base_url=options.base_url,
         timeout=options.timeout,
@@ -131,8 +132,12 @@ async def open_endpoint(options: JudgeOptions, spending: Spending, place: str) -
             limits=Limits(max_connections=options.max_parallel),
             event_hooks={"request": [send_what_the_recipe_says]},
         ),
-    ) as client:
+    )
+    try:
         yield Endpoint(client, options, spending, place)
+    finally:
+        with CancelScope(shield=True):
+            await client.close()
 
 
 def _response_format(options: JudgeOptions) -> ResponseFormatJSONSchema:

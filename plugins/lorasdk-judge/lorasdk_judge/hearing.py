@@ -44,6 +44,8 @@ class Hearing:
         Raises:
             InferenceError: the endpoint cannot be used; requests under way are abandoned.
         """
+        from anyio import CancelScope
+
         waiting = iter(cases)
         async with open_endpoint(self.options, self.spending, self.place) as endpoint:
             workers = [asyncio.ensure_future(self._work(endpoint, waiting)) for _ in range(self.options.max_parallel)]
@@ -52,7 +54,8 @@ class Hearing:
             finally:
                 for worker in workers:
                     worker.cancel()
-                await asyncio.gather(*workers, return_exceptions=True)
+                with CancelScope(shield=True):  # a stop must not cut short how it is obeyed
+                    await asyncio.gather(*workers, return_exceptions=True)
 
     async def _work(self, endpoint: Endpoint, waiting: Iterator[Case]) -> None:
         for case in waiting:

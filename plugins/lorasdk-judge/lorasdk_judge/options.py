@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import Annotated, TypeAlias
 from urllib.parse import SplitResult, urlsplit
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, Strict, Validation
 
 WIDEST_SCALE = 100
 """Steps from the lowest to the highest score: each score is listed to the endpoint."""
+
+_NAME = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?", re.ASCII)
 
 Text: TypeAlias = Annotated[str, Strict(), Field(min_length=1)]
 Whole: TypeAlias = Annotated[int, Strict()]
@@ -74,10 +77,10 @@ class JudgeOptions(BaseModel):
     @classmethod
     def _reachable_safely(cls, value: str) -> str:
         url = _split(value)
+        if not _is_visible(value) or not _is_host(url.hostname or ""):
+            raise ValueError("must be an address such as https://api.example/v1")
         if url.scheme != "https" and not (url.scheme == "http" and _is_this_machine(url.hostname or "")):
             raise ValueError("must be an https address; plain http only for localhost, 127.0.0.1 or [::1]")
-        if not url.hostname:
-            raise ValueError("must name a host")
         if url.username is not None or url.password is not None or url.query or url.fragment:
             raise ValueError("must hold no user, password, query or fragment; a credential belongs in api_key")
         return value.rstrip("/")
@@ -96,7 +99,7 @@ class JudgeOptions(BaseModel):
             return None
         address = value.get_secret_value()
         url = _split(address)
-        if not _is_visible(address) or url.scheme not in {"http", "https"} or not url.hostname:
+        if not _is_visible(address) or url.scheme not in {"http", "https"} or not _is_host(url.hostname or ""):
             raise ValueError("must be an address such as http://proxy.example:3128")
         return value
 
@@ -104,7 +107,7 @@ class JudgeOptions(BaseModel):
     @classmethod
     def _only_rubric(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("rubric") is not None:
-            raise ValueError("must not be given together with rubric; delete one of them")
+            raise ValueError("rubric and rubric_file must not be given together; delete one of them")
         return value
 
     @field_validator("highest")
@@ -112,21 +115,21 @@ class JudgeOptions(BaseModel):
     def _above_lowest(cls, value: int, info: ValidationInfo) -> int:
         lowest = info.data.get("lowest", value - 1)
         if not lowest < value <= lowest + WIDEST_SCALE:
-            raise ValueError(f"must be from lowest + 1 ({lowest + 1}) to lowest + {WIDEST_SCALE}")
+            raise ValueError(f"highest must be above lowest ({lowest}), and at most {WIDEST_SCALE} above it")
         return value
 
     @field_validator("output_price")
     @classmethod
     def _both_prices(cls, value: float | None, info: ValidationInfo) -> float | None:
         if "input_price" in info.data and (value is None) != (info.data["input_price"] is None):
-            raise ValueError("must be given together with input_price, or neither of them")
+            raise ValueError("input_price and output_price must be given together, or neither of them")
         return value
 
     @field_validator("max_cost")
     @classmethod
     def _countable(cls, value: float | None, info: ValidationInfo) -> float | None:
         if value is not None and None in (info.data.get("input_price", 0.0), info.data.get("output_price", 0.0)):
-            raise ValueError("needs input_price and output_price, without which no cost is known")
+            raise ValueError("max_cost needs input_price and output_price, without which no cost is known")
         return value
 
 
@@ -140,11 +143,21 @@ def _split(address: str) -> SplitResult:
     return url
 
 
+def _is_host(host: str) -> bool:
+    """Whether it can be looked up at all; what cannot would fail in the resolver, with an error of its own."""
+    return _NAME.fullmatch(host) is not None or _is_number(host)
+
+
 def _is_this_machine(host: str) -> bool:
+    return ip_address(host).is_loopback if _is_number(host) else host == "localhost"
+
+
+def _is_number(host: str) -> bool:
     try:
-        return ip_address(host).is_loopback
+        ip_address(host)
     except ValueError:
-        return host == "localhost"
+        return False
+    return True
 
 
 def _is_visible(text: str) -> bool:

@@ -45,8 +45,8 @@ class Spending:
 
     def __str__(self) -> str:
         cost = "" if self.cost is None else f", cost {self.cost:.6g} in the unit of the prices"
-        gap = f"; {self.uncounted} replies came without a token count and are not in it" if self.uncounted else ""
+        gap = f"; replies without a token count, not in it: {self.uncounted}" if self.uncounted else ""
         return (
-            f"{self.requests} requests, {self.cached} verdicts from the cache, "
-            f"{self.tokens_in} tokens in, {self.tokens_out} tokens out{cost}{gap}"
+            f"requests {self.requests}, verdicts from the cache {self.cached}, "
+            f"tokens in {self.tokens_in}, tokens out {self.tokens_out}{cost}{gap}"
         )

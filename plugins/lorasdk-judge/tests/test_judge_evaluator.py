@@ -111,16 +111,16 @@ def test_costs_are_told_for_each_scored_model(judge: LocalJudge) -> None:
     base.score(input_price=2.0, output_price=10.0)
     tuned.score(ROWS[1:], input_price=2.0, output_price=10.0)
 
-    used = "3 requests, 0 verdicts from the cache, 300 tokens in, 30 tokens out, cost 0.0009 in the unit of the prices"
+    used = "requests 3, verdicts from the cache 0, tokens in 300, tokens out 30, cost 0.0009 in the unit of the prices"
     assert base.told == [("judge.cost", f"judging the answers of base: {used}")]
-    assert "0 requests, 2 verdicts from the cache, 0 tokens in, 0 tokens out, cost 0" in tuned.notice("judge.cost")
+    assert "requests 0, verdicts from the cache 2, tokens in 0, tokens out 0, cost 0" in tuned.notice("judge.cost")
 
 
 def test_without_prices_tokens_are_counted_only(judge: LocalJudge) -> None:
     tuned = Round(judge)
     tuned.score()
 
-    assert tuned.notice("judge.cost").endswith("300 tokens in, 30 tokens out")
+    assert tuned.notice("judge.cost").endswith("tokens in 300, tokens out 30")
 
 
 def test_replies_without_a_count_are_told(judge: LocalJudge) -> None:
@@ -128,4 +128,4 @@ def test_replies_without_a_count_are_told(judge: LocalJudge) -> None:
     tuned = Round(judge)
     tuned.score()
 
-    assert "3 replies came without a token count" in tuned.notice("judge.cost")
+    assert "without a token count, not in it: 3" in tuned.notice("judge.cost")

@@ -11,7 +11,10 @@ import time
 
 import pytest
 from judging import ROWS, Round, example
-from local_judge import Answer, LocalJudge
+from local_judge import Answer, LocalJudge, says
+from openai import AsyncOpenAI
+
+GOOD = '{"reason": "fine", "score": 5}'
 
 
 class HostStopsError(Exception):
@@ -40,6 +43,23 @@ def test_a_stop_is_heard_while_an_endpoint_is_silent(judge: LocalJudge) -> None:
     assert time.monotonic() - began < 5.0
     assert not new_threads(before)
     assert "judge.cost" in dict(tuned.told)
+
+
+def test_a_stop_closes_the_client(judge: LocalJudge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One connection is idle when the stop comes, one has a request under way."""
+    judge.first, judge.behave = [says(GOOD)], lambda _: Answer(seconds=30.0)
+    closed = []
+
+    async def close(client: AsyncOpenAI) -> None:
+        await client._client.aclose()
+        await asyncio.sleep(0.01)
+        closed.append(client.is_closed())
+
+    monkeypatch.setattr(AsyncOpenAI, "close", close)
+    with pytest.raises(HostStopsError):
+        Round(judge, check_stop=lambda: stop_once_asked(judge)).score()
+
+    assert closed == [True]
 
 
 def test_a_stop_is_heard_between_attempts(judge: LocalJudge) -> None:

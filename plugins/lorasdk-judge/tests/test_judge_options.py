@@ -27,6 +27,9 @@ def test_addresses_that_are_safe(url: str) -> None:
         "ftp://localhost/v1",
         "judge.example/v1",
         "https:///v1",
+        "https://judge..example/v1",
+        f"https://{'j' * 64}.example/v1",
+        "https://jud ge.example/v1",
         "https://user:password@judge.example/v1",
         "https://judge.example/v1?key=password",
         "https://judge.example:many/v1",
@@ -48,7 +51,9 @@ def test_a_key_that_fits_into_no_header_is_refused_and_not_shown(key: str) -> No
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize("proxy", ["socks5://proxy.example", "proxy.elsewhere:3128", "http://me:pa[ss@", "http://a b"])
+@pytest.mark.parametrize(
+    "proxy", ["socks5://proxy.example", "proxy.elsewhere:3128", "http://me:pa[ss@", "http://a b", "http://:3128/"]
+)
 def test_a_proxy_that_is_none_is_refused_and_not_shown(proxy: str) -> None:
     with pytest.raises(ValidationError) as caught:
         options(proxy=proxy)
