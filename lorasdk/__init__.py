@@ -63,7 +63,7 @@ from lorasdk.events import (
     StepFinished,
 )
 from lorasdk.finetuner import FineTuner
-from lorasdk.plugins import build_manager, hookimpl
+from lorasdk.plugins import build_manager, data_loader, evaluator, hookimpl
 from lorasdk.recipe import Recipe, load_recipe, recipe_schema
 from lorasdk.results import (
     AnswerScore,
@@ -135,6 +135,8 @@ __all__ = [
     "TrainingError",
     "ValidationPoint",
     "build_manager",
+    "data_loader",
+    "evaluator",
     "hookimpl",
     "load_recipe",
     "read_events",

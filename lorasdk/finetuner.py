@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from lorasdk import answering
+from lorasdk.announcing import OnEvent
 from lorasdk.background.run import Run
 from lorasdk.background.starting import Isolation, start_run
 from lorasdk.contracts import Row
 from lorasdk.opening import open_adapter, open_recipe
 from lorasdk.plugins import build_manager
+from lorasdk.plugins.functions import RowsFunction, ScoreFunction, with_functions
 from lorasdk.recipe import Recipe, load_recipe
 from lorasdk.recipe.loading import RecipeSource
 from lorasdk.recipe.overrides import Overrides
 from lorasdk.results import Completion, EvalReport, PreviewRow, TrainResult
 from lorasdk.stopping import StopToken
 from lorasdk.train_options import Resume, TrainOptions
-from lorasdk.tuner_state import OnEvent, TunerState
+from lorasdk.tuner_state import TunerState
 
 if TYPE_CHECKING:
     from lorasdk.inference.prompts import Prompt, Prompts
@@ -48,6 +49,8 @@ class FineTuner:
         discover: bool = True,
         blocked: Iterable[str] = (),
         allowed: Iterable[str] | None = None,
+        loaders: Mapping[str, RowsFunction] | None = None,
+        evaluators: Mapping[str, ScoreFunction] | None = None,
         data: Mapping[str, Iterable[Row]] | None = None,
         trust_remote_code: bool = False,
     ) -> Self:
@@ -57,9 +60,11 @@ class FineTuner:
             recipe: a path, YAML or JSON text, a mapping, or a `Recipe`.
             overrides: ``["lora.rank=4"]`` or ``{"lora.rank": 4}``.
             plugins: objects with hook implementations, beside the installed packages.
-            discover: whether installed plugin packages are loaded.
-            blocked: entry-point names that are never imported.
-            allowed: when given, the only entry-point names that are imported.
+            discover: whether installed plugin packages are found.
+            blocked: what is never imported: names of distributions, entry points or components.
+            allowed: when given, the only ones that are imported.
+            loaders: functions that give rows, by the names that the recipe calls them; see `data_loader`.
+            evaluators: functions that score an answer, in the same way; see `evaluator`.
             data: rows in memory by split (``train``, ``validation``, ``test``); they replace the recipe's sources.
             trust_remote_code: run Python code that comes with the base model; a recipe cannot ask for it.
 
@@ -70,11 +75,12 @@ class FineTuner:
             ModelError: a base model that cannot be there.
         """
         loaded = load_recipe(recipe, overrides=overrides)
-        manager = build_manager(plugins, discover=discover, blocked=blocked, allowed=allowed)
+        every = with_functions(plugins, loaders=loaders, evaluators=evaluators)
+        manager = build_manager(every, discover=discover, blocked=blocked, allowed=allowed)
         return cls(open_recipe(loaded, manager, rows=data or {}, trust_remote_code=trust_remote_code))
 
     @classmethod
-    def from_adapter(
+    def from_adapter(  # noqa: D417 - several arguments share a line, because they are those of `from_recipe`
         cls,
         path: str | os.PathLike[str],
         *,
@@ -83,6 +89,8 @@ class FineTuner:
         discover: bool = True,
         blocked: Iterable[str] = (),
         allowed: Iterable[str] | None = None,
+        loaders: Mapping[str, RowsFunction] | None = None,
+        evaluators: Mapping[str, ScoreFunction] | None = None,
         data: Mapping[str, Iterable[Row]] | None = None,
         allow_base_mismatch: bool = False,
         trust_remote_code: bool = False,
@@ -92,21 +100,18 @@ class FineTuner:
         Args:
             path: an adapter folder, a run's folder, or the folder of a recipe's runs (the latest is taken).
             overrides: changes to the passport's recipe, such as ``base_model.source`` on another machine.
-            plugins: as in `from_recipe`.
-            discover: as in `from_recipe`.
-            blocked: as in `from_recipe`.
-            allowed: as in `from_recipe`.
+            plugins: as in `from_recipe`; so are discover, blocked, allowed, loaders, evaluators, trust_remote_code.
             data: rows for `evaluate` that replace those of the recipe.
             allow_base_mismatch: answer although the base model's weights are not those the adapter was trained on.
-            trust_remote_code: as in `from_recipe`.
 
         Raises:
             AdapterError: there is no adapter, or it is damaged.
             LorasdkError: as `from_recipe`.
         """
+        every = with_functions(plugins, loaders=loaders, evaluators=evaluators)
         state = open_adapter(
             Path(path),
-            build_manager(plugins, discover=discover, blocked=blocked, allowed=allowed),
+            build_manager(every, discover=discover, blocked=blocked, allowed=allowed),
             overrides=overrides,
             rows=data or {},
             trust_remote_code=trust_remote_code,
@@ -120,10 +125,7 @@ class FineTuner:
         return self._state.resolved.recipe
 
     def preview(self, rows: int = 3) -> tuple[PreviewRow, ...]:
-        """The first `rows` rows of each split as the model will see them, trained tokens told apart.
-
-        The masks of all rows are proved on the way, as before a training.
-        """
+        """The first rows of each split as the model will see them, once the masks of all are proved."""
         return answering.preview(self._state, rows)
 
     def train(
@@ -225,7 +227,7 @@ class FineTuner:
         """Write base model and adapter merged into one ordinary model that transformers loads.
 
         Merged in full precision, also after a quantised training; the written model is reloaded and its
-        log-probabilities on fixed prompts are compared with those of base and adapter (at most 1e-3 nats apart).
+        log-probabilities on fixed prompts are compared with those of base and adapter: at most 1e-3 nats apart.
 
         Raises:
             AdapterError: the folder is not empty, or the merged model answers otherwise.
@@ -242,8 +244,6 @@ class FineTuner:
         """Use in a ``with`` block to close at its end."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Close."""
         self.close()

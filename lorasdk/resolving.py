@@ -173,7 +173,7 @@ def _evaluators(recipe: Recipe, manager: Manager, gate: _Gate) -> tuple[BoundEva
 
 def _model_source(recipe: Recipe, manager: Manager) -> tuple[ModelSource, SourceRequest]:
     section, place = recipe.base_model, recipe.place("base_model", "source")
-    name, reference = split_reference(section.source, recipe.base_dir, known=manager.sources.offers.keys())
+    name, reference = split_reference(section.source, recipe.base_dir, known=manager.sources.names)
     source = manager.sources.find(name, place=place, field="base_model.source")
     request = SourceRequest(reference, section.revision, recipe.base_dir, place, section.token)
     return source, request

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -11,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorasdk.announcing import OnEvent, emitter
 from lorasdk.contracts import Example
 from lorasdk.data.prepare import check_unchanged
 from lorasdk.data.sources import read_splits
 from lorasdk.errors import DataError, InferenceError, ResourceError, TrainingError
-from lorasdk.events import Emit, Event
+from lorasdk.events import Emit
 from lorasdk.plugins import Manager
 from lorasdk.refusals import busy, generation_settings, no_adapter, no_test_rows, out_of_memory, several_processes
 from lorasdk.resolving import Resolved
@@ -32,12 +32,8 @@ if TYPE_CHECKING:
     from lorasdk.inference.predictor import Predictor
     from lorasdk.workbench import Workbench
 
-logger = logging.getLogger(__name__)
-
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 """torch writes its compiler's default cache folder into the environment when bitsandbytes imports it."""
-
-OnEvent = Callable[[Event], None]
 
 
 class TunerState:
@@ -63,17 +59,8 @@ class TunerState:
         self._training = threading.Lock()
 
     def emitter(self, on_event: OnEvent | None) -> Emit:
-        """Announce to plugins and to `on_event`; one that raises is logged and the work goes on."""
-
-        def emit(event: Event) -> None:
-            self.manager.announce(event)
-            if on_event is not None:
-                try:
-                    on_event(event)
-                except Exception:  # an observer must not be able to stop the work it observes
-                    logger.exception("on_event failed at %s", type(event).__name__)
-
-        return emit
+        """What this tuner's work calls with each event."""
+        return emitter(self.manager, on_event)
 
     def read(self, emit: Emit, *, between: Callable[[], None] = lambda: None) -> dict[str, Examples]:
         """All splits, read at the first call; `between` is called before each example and may raise."""

@@ -10,16 +10,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from importlib import import_module
-from types import ModuleType
 
 from lorasdk.background.child_process import ABANDON
 from lorasdk.background.job import Job, read_rows
 from lorasdk.background.line_buffer import lines_of
 from lorasdk.background.own_process import keep_freed_memory
-from lorasdk.errors import LorasdkError, PluginError, Problem
+from lorasdk.errors import LorasdkError
 from lorasdk.opening import open_recipe
 from lorasdk.plugins import build_manager
 from lorasdk.records import Record, error_record, event_record, record_line, result_record
@@ -46,23 +44,13 @@ def _outcome(job: Job, events: int, rows: int, stop: StopToken) -> Record:
     try:
         with os.fdopen(rows, "rb") as file:
             handed_over = read_rows(file, job.rows)
-        plugins = list(_imported(job.modules))
+        plugins = [reference.plugin() for reference in job.plugins]
         manager = build_manager(plugins, discover=job.discover, blocked=job.blocked, allowed=job.allowed)
         state = open_recipe(job.recipe, manager, rows=handed_over, trust_remote_code=job.trust_remote_code)
         emit = state.emitter(lambda event: _tell(events, event_record(event)))
         return result_record(state.train(emit, stop, job.options))
     except LorasdkError as error:
         return error_record(error)
-
-
-def _imported(names: Iterable[str]) -> Iterator[ModuleType]:
-    for name in names:
-        try:
-            yield import_module(name)
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}"
-            fix = "the module must be importable in another process; or use isolation='thread'"
-            raise PluginError(Problem("plugin.failed-to-load", why, place=name, fix=fix)) from error
 
 
 def _obey(host: Iterator[bytes], stop: StopToken) -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO
 
-from lorasdk.background.refusals import plugins_cannot_cross, row_cannot_cross
+from lorasdk.background.plugin_reference import PluginReference, references
+from lorasdk.background.refusals import row_cannot_cross
 from lorasdk.contracts import Row
-from lorasdk.errors import DataError, PluginError
-from lorasdk.plugins import PluginChoice
+from lorasdk.errors import DataError
 from lorasdk.recipe import Recipe
 from lorasdk.recipe.handing_over import recipe_handed_over, recipe_with_secrets
 from lorasdk.train_options import TrainOptions
@@ -27,8 +25,8 @@ class Job:
     """Everything that makes the training in another process the one that this process would have done."""
 
     recipe: Recipe
-    modules: tuple[str, ...]
-    """Plugins that the host handed over, by name."""
+    plugins: tuple[PluginReference, ...]
+    """Those that the host handed over."""
     discover: bool
     blocked: frozenset[str]
     allowed: frozenset[str] | None
@@ -47,7 +45,7 @@ class Job:
         choice = state.manager.choice
         return cls(
             recipe=state.resolved.recipe,
-            modules=_names(choice),
+            plugins=references(choice.plugins),
             discover=choice.discover,
             blocked=choice.blocked,
             allowed=choice.allowed,
@@ -60,7 +58,7 @@ class Job:
         """One line that holds the recipe's secrets in the clear: for a pipe, never for a file or an argument."""
         told = {
             "recipe": recipe_with_secrets(self.recipe),
-            "modules": self.modules,
+            "plugins": [asdict(plugin) for plugin in self.plugins],
             "discover": self.discover,
             "blocked": sorted(self.blocked),
             "allowed": None if self.allowed is None else sorted(self.allowed),
@@ -76,7 +74,7 @@ class Job:
         told = json.loads(line)
         return cls(
             recipe=recipe_handed_over(told["recipe"]),
-            modules=tuple(told["modules"]),
+            plugins=tuple(PluginReference(**plugin) for plugin in told["plugins"]),
             discover=told["discover"],
             blocked=frozenset(told["blocked"]),
             allowed=None if told["allowed"] is None else frozenset(told["allowed"]),
@@ -126,20 +124,6 @@ def _mapping(value: object) -> dict[Any, Any]:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is no data")
-
-
-def _names(choice: PluginChoice) -> tuple[str, ...]:
-    names = tuple(plugin.__name__ for plugin in choice.plugins if isinstance(plugin, ModuleType))
-    objects = [p for p in choice.plugins if not isinstance(p, ModuleType) or not _can_be_imported(p)]
-    if objects:
-        raise PluginError(plugins_cannot_cross(objects))
-    return names
-
-
-def _can_be_imported(module: ModuleType) -> bool:
-    # The program itself has a specification too when it was started with -m, but importing it would run it again.
-    known = sys.modules.get(module.__name__) is module and module.__name__ != "__main__"
-    return known and module.__spec__ is not None and module.__spec__.origin is not None
 
 
 def _options(resume: Any, allow_changes: list[str], *, folder: bool) -> TrainOptions:  # noqa: ANN401 - JSON

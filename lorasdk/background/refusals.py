@@ -71,7 +71,7 @@ def plugins_cannot_cross(plugins: Iterable[object]) -> Problem:
         message="plugins that are objects of this program do not exist in another process",
         field="plugins",
         found=", ".join(repr(plugin) for plugin in plugins),
-        allowed="installed packages, and modules that can be imported by their names",
+        allowed="installed packages, modules that can be imported by their names, and functions of such modules",
         fix="install the plugin as a package, hand over its module, or use isolation='thread'",
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Literal, TypeAlias
 
+from lorasdk.announcing import OnEvent
 from lorasdk.background.chronicle import Chronicle
 from lorasdk.background.refusals import not_started, unknown_isolation
 from lorasdk.background.run import Run, begin
@@ -13,7 +14,7 @@ from lorasdk.errors import ResourceError, TrainingError
 from lorasdk.results import TrainResult
 from lorasdk.stopping import StopToken
 from lorasdk.train_options import TrainOptions
-from lorasdk.tuner_state import OnEvent, TunerState
+from lorasdk.tuner_state import TunerState
 
 Isolation: TypeAlias = Literal["thread", "process"]
 

@@ -10,6 +10,6 @@ from lorasdk.recipe import recipe_schema
 def schema() -> None:
     """Print the JSON Schema of a recipe, options of installed components included."""
     manager = build_manager()
-    loaders = {name: offer.component.Options for name, offer in manager.loaders.offers.items()}
-    evaluators = {name: offer.component.Options for name, offer in manager.evaluators.offers.items()}
+    loaders = {name: offer.component.Options for name, offer in manager.loaders.everything().items()}
+    evaluators = {name: offer.component.Options for name, offer in manager.evaluators.everything().items()}
     print_json(recipe_schema(loaders=loaders, evaluators=evaluators))

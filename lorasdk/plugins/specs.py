@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 PROJECT = "lorasdk"
 """pluggy's project name and the entry-point group."""
 
+API_VERSION = 1
+"""Grows with every new hook, hook argument, event and event field. A plugin that needs them says so with an attribute
+``lorasdk_api``, and is then refused, with both versions, by a lorasdk that is older."""
+
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 

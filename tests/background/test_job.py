@@ -8,11 +8,12 @@ import pytest
 from tiny_training import ROWS, tiny_recipe
 
 from lorasdk import DataError, PluginError, hookimpl, load_recipe
-from lorasdk.background.child import _imported
 from lorasdk.background.job import Job, read_rows, write_rows
+from lorasdk.background.plugin_reference import PluginReference
 from lorasdk.contracts import Row
 from lorasdk.opening import open_recipe
 from lorasdk.plugins import build_manager
+from lorasdk.plugins.functions import with_functions
 from lorasdk.train_options import TrainOptions
 
 
@@ -45,8 +46,7 @@ def test_a_module_goes_by_its_name(tmp_path: Path, monkeypatch):
     monkeypatch.delitem(sys.modules, "my_plugin")
     monkeypatch.setitem(sys.modules, "my_plugin", my_plugin)
     job = Job.of(state_of(tmp_path, plugins=[my_plugin]), {}, TrainOptions())
-    assert job.modules == ("my_plugin",)
-    assert list(_imported(job.modules)) == [my_plugin]
+    assert [reference.plugin() for reference in Job.read(job.line()).plugins] == [my_plugin]
 
 
 def test_the_program_itself_is_no_module_to_import_again(tmp_path: Path, monkeypatch):
@@ -60,7 +60,7 @@ def test_the_program_itself_is_no_module_to_import_again(tmp_path: Path, monkeyp
 
 def test_a_module_that_the_other_process_does_not_find_is_named():
     with pytest.raises(PluginError) as caught:
-        list(_imported(["a_module_that_is_not_there"]))
+        PluginReference("module", "a_module_that_is_not_there").plugin()
     assert (caught.value.code, caught.value.problems[0].place) == (
         "plugin.failed-to-load",
         "a_module_that_is_not_there",
@@ -102,3 +102,29 @@ def test_a_row_that_contains_itself_is_named(tmp_path: Path):
     row["instruction"] = [row]
     with pytest.raises(DataError):
         write_rows(state_of(tmp_path, rows={"train": [row]}))
+
+
+def test_functions_of_a_module_cross_and_others_do_not(tmp_path: Path, monkeypatch):
+    (tmp_path / "host_functions.py").write_text(
+        "import lorasdk\ndef rows(limit: int = 1):\n    return []\n"
+        "@lorasdk.evaluator(higher_is_better=False)\ndef wordiness(answer):\n    return len(answer)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    host = importlib.import_module("host_functions")
+    given = {"loaders": {"crm": host.rows}, "evaluators": {"length": host.wordiness}}
+    job = Job.of(state_of(tmp_path, plugins=with_functions([], **given)), {}, TrainOptions())
+    loader, evaluator = (reference.plugin() for reference in Job.read(job.line()).plugins)
+    assert (loader.name, loader.function) == ("crm", host.rows)
+    assert (evaluator.name, evaluator.higher_is_better, evaluator.function) == (
+        "length",
+        False,
+        host.wordiness.function,
+    )
+
+    def local():
+        return []
+
+    here = state_of(tmp_path, plugins=with_functions([], loaders={"here": local}, evaluators=None))
+    with pytest.raises(PluginError) as caught:
+        Job.of(here, {}, TrainOptions())
+    assert caught.value.code == "run.plugin-cannot-cross"

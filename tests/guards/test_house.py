@@ -12,7 +12,7 @@ import pytest
 
 import lorasdk
 from lorasdk import load_recipe, stopping
-from lorasdk.plugins import build_manager, specs
+from lorasdk.plugins import build_manager, functions, specs
 from lorasdk.plugins.specs import Hooks
 from lorasdk.recipe import recipe_schema
 
@@ -47,7 +47,7 @@ def test_a_hooks_example_is_a_plugin_that_is_accepted(name: str):
     for example in examples:
         exec(compile(example.source, f"Hooks.{name}", "exec"), names)
     manager = build_manager([names["Plugin"]()], discover=False)
-    offered = {**manager.loaders.offers, **manager.evaluators.offers, **manager.sources.offers}
+    offered = {**manager.loaders.everything(), **manager.evaluators.everything(), **manager.sources.everything()}
     assert "application" in {offer.origin for offer in offered.values()} or name == "on_event"
 
 
@@ -55,13 +55,13 @@ def hook_specs() -> dict[str, Any]:
     return {name: hook for name, hook in vars(Hooks).items() if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("module", [stopping, specs], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [stopping, specs, functions], ids=lambda module: module.__name__)
 def test_examples_in_docstrings_run(module):
     assert doctest.testmod(module).failed == 0
 
 
 def test_every_module_with_an_example_is_run():
-    assert {path.stem for path in SOURCES if ">>> " in path.read_text("utf-8")} == {"stopping", "specs"}
+    assert {path.stem for path in SOURCES if ">>> " in path.read_text("utf-8")} == {"stopping", "specs", "functions"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -93,8 +93,8 @@ def test_every_shipped_recipe_is_valid_and_its_files_are_there(path: Path):
 def test_the_shipped_schema_is_up_to_date():
     manager = build_manager(discover=False)
     schema = recipe_schema(
-        loaders={name: offer.component.Options for name, offer in manager.loaders.offers.items()},
-        evaluators={name: offer.component.Options for name, offer in manager.evaluators.offers.items()},
+        loaders={name: offer.component.Options for name, offer in manager.loaders.everything().items()},
+        evaluators={name: offer.component.Options for name, offer in manager.evaluators.everything().items()},
     )
     assert json.loads((ROOT / "recipes" / "recipe.schema.json").read_text("utf-8")) == schema
 
