@@ -19,12 +19,9 @@ if TYPE_CHECKING:
 
 def preview(state: TunerState, rows: int) -> tuple[PreviewRow, ...]:
     """The first rows of each split, once the masks of all are proved."""
-    from lorasdk.data.previewing import preview_rows
-
     emit = state.emitter(None)
     bench = state.bench(emit)
-    prepared = bench.prepare(state.read(emit), emit)
-    return tuple(row for split in prepared.values() for row in preview_rows(split, bench.encoder, rows))
+    return bench.preview(state.read(emit), rows, emit)
 
 
 def answer(

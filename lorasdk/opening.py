@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from lorasdk import heavy_rooms
+from lorasdk.artifacts.passport import read_passport
 from lorasdk.contracts import Row
 from lorasdk.plugins import Manager
 from lorasdk.recipe import Recipe, load_recipe
@@ -13,11 +15,15 @@ from lorasdk.resolving import resolve
 from lorasdk.runs.folder import find_adapter_dir, recipe_dir_of
 from lorasdk.tuner_state import TunerState
 
+HEAVY = heavy_rooms.HeavyRooms()
+
 Rows = Mapping[str, Iterable[Row]]
 """Rows handed over in memory, by split."""
 
 
-def open_recipe(recipe: Recipe, manager: Manager, *, rows: Rows, trust_remote_code: bool) -> TunerState:
+def open_recipe(
+    recipe: Recipe, manager: Manager, *, rows: Rows, trust_remote_code: bool, rooms: heavy_rooms.Rooms = HEAVY
+) -> TunerState:
     """A tuner that trains; everything the recipe names must be there."""
     return TunerState(
         resolve(recipe, manager, rows),
@@ -26,6 +32,7 @@ def open_recipe(recipe: Recipe, manager: Manager, *, rows: Rows, trust_remote_co
         trust_remote_code=trust_remote_code,
         adapter_dir=None,
         allow_base_mismatch=False,
+        rooms=rooms,
     )
 
 
@@ -39,8 +46,6 @@ def open_adapter(
     allow_base_mismatch: bool,
 ) -> TunerState:
     """A tuner that answers with a saved adapter, perhaps long after the rows it was trained on are gone."""
-    from lorasdk.artifacts.passport import read_passport
-
     adapter_dir = find_adapter_dir(path.expanduser().absolute())
     base_dir = recipe_dir_of(adapter_dir)
     recipe = load_recipe(read_passport(adapter_dir).recipe, overrides=overrides)
@@ -51,4 +56,5 @@ def open_adapter(
         trust_remote_code=trust_remote_code,
         adapter_dir=adapter_dir,
         allow_base_mismatch=allow_base_mismatch,
+        rooms=HEAVY,
     )

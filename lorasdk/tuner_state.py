@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lorasdk.announcing import OnEvent, emitter
+from lorasdk.artifacts.passport import Passport, read_passport
 from lorasdk.contracts import Example
+from lorasdk.data.examples import Examples
 from lorasdk.data.prepare import check_unchanged
 from lorasdk.data.sources import read_splits
 from lorasdk.errors import DataError, InferenceError, ResourceError, TrainingError
 from lorasdk.events import Emit
+from lorasdk.heavy_rooms import Bench, Rooms, StreamingPredictor, TrainingOrder
 from lorasdk.plugins import Manager
 from lorasdk.refusals import busy, generation_settings, no_adapter, no_test_rows, out_of_memory, several_processes
 from lorasdk.resolving import Resolved
@@ -25,15 +27,6 @@ from lorasdk.runs.lock import run_lock
 from lorasdk.runs.resuming import run_dir_for
 from lorasdk.stopping import StopRequestedError, StopToken
 from lorasdk.train_options import TrainOptions
-
-if TYPE_CHECKING:
-    from lorasdk.artifacts.passport import Passport
-    from lorasdk.data.examples import Examples
-    from lorasdk.inference.predictor import Predictor
-    from lorasdk.workbench import Workbench
-
-COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
-"""torch writes its compiler's default cache folder into the environment when bitsandbytes imports it."""
 
 
 class TunerState:
@@ -48,12 +41,14 @@ class TunerState:
         trust_remote_code: bool,
         adapter_dir: Path | None,
         allow_base_mismatch: bool,
+        rooms: Rooms,
     ) -> None:
+        self._rooms = rooms
         self.resolved, self.manager = resolved, manager
         self.handed_over = handed_over
         self.trust_remote_code, self.allow_base_mismatch = trust_remote_code, allow_base_mismatch
         self.adapter_dir = adapter_dir
-        self._bench: Workbench | None = None
+        self._bench: Bench | None = None
         self._examples: dict[str, Examples] | None = None
         self._loading = threading.RLock()
         self._training = threading.Lock()
@@ -71,13 +66,11 @@ class TunerState:
                 self._examples = read_splits(sources, recipe.data, seed=seed, emit=emit, between=between)
             return self._examples
 
-    def bench(self, emit: Emit) -> Workbench:
+    def bench(self, emit: Emit) -> Bench:
         """Tokenizer and files of the base model, opened at the first call."""
-        with self._loading, _quietly_imported():
-            from lorasdk.workbench import Workbench
-
+        with self._loading, self._rooms.quiet():
             if self._bench is None:
-                self._bench = Workbench.of(self.resolved, trust_remote_code=self.trust_remote_code, emit=emit)
+                self._bench = self._rooms.open(self.resolved, trust_remote_code=self.trust_remote_code, emit=emit)
             return self._bench
 
     def train(self, emit: Emit, stop: StopToken, options: TrainOptions) -> TrainResult:
@@ -92,17 +85,15 @@ class TunerState:
         """The same for a caller that has claimed the tuner with `exclusively`."""
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise TrainingError(several_processes(os.environ["WORLD_SIZE"]))
-        with _quietly_imported(), self._closed_on_failure():
-            from lorasdk.training_run import TrainingRun
-
+        with self._rooms.quiet(), self._closed_on_failure():
             began = time.perf_counter()
             splits = self._read_unless_stopped(emit, stop)
             run_dir = run_dir_for(self.resolved.recipe, options.resume)
             self.close()
             with run_lock(run_dir, emit=emit), EventLog(run_dir / EVENTS) as log, announced(log, emit) as told:
-                run = TrainingRun(self.bench(told), run_dir, told, stop, began, options.allow_changes)
-                result = run.run(splits)
-            if run.base_changed:
+                order = TrainingOrder(splits, run_dir, told, stop, began, options.allow_changes)
+                result, base_changed = self._rooms.train(self.bench(told), order)
+            if base_changed:
                 # The model in memory is not the base any more; the saved adapter fits the base loaded anew.
                 self.close()
             self.adapter_dir = result.adapter_dir
@@ -135,7 +126,7 @@ class TunerState:
         emit: Emit,
         stop: StopToken | None = None,
         label: str = "",
-    ) -> Predictor:
+    ) -> StreamingPredictor:
         """Something that answers with the adapter, or with the base alone.
 
         Raises:
@@ -149,7 +140,7 @@ class TunerState:
         with self._loading:
             bench = self.bench(emit)
             passport = self.passport()
-            if passport is not None and self.adapter_dir is not None and bench.model is None:
+            if passport is not None and self.adapter_dir is not None and not bench.has_adapter:
                 allow = self.allow_base_mismatch
                 bench.attach_saved(self.adapter_dir, passport, allow_base_mismatch=allow, emit=emit)
             return bench.predictor(settings, adapter=adapter, label=label, emit=emit, stop=stop or StopToken())
@@ -185,8 +176,6 @@ class TunerState:
 
     def passport(self) -> Passport | None:
         """The adapter's passport, if there is an adapter."""
-        from lorasdk.artifacts.passport import read_passport
-
         return None if self.adapter_dir is None else read_passport(self.adapter_dir)
 
     def close(self) -> None:
@@ -214,20 +203,3 @@ class TunerState:
             yield
         finally:
             self._training.release()
-
-
-@contextmanager
-def _quietly_imported() -> Iterator[None]:
-    """Keep what the model libraries say and set, when they are first imported, away from the host."""
-    before = os.environ.get(COMPILER_CACHE)
-    from lorasdk.basemodel.quiet import quiet
-
-    with quiet():
-        try:
-            from lorasdk.basemodel.bitsandbytes_import import import_bitsandbytes
-
-            import_bitsandbytes()
-            yield
-        finally:
-            if before is None:
-                os.environ.pop(COMPILER_CACHE, None)

@@ -19,6 +19,7 @@ from lorasdk.contracts import LocatedModel, Message
 from lorasdk.data.encoding import Encoder
 from lorasdk.data.examples import Examples
 from lorasdk.data.prepare import PreparedSplit, Remembered, prepare_split
+from lorasdk.data.previewing import preview_rows
 from lorasdk.data.template import choose_template
 from lorasdk.data.token_cache import TokenCache
 from lorasdk.errors import AdapterError, Problem
@@ -26,6 +27,7 @@ from lorasdk.events import BaseModelLoaded, Emit, Notice
 from lorasdk.inference.predictor import Predictor
 from lorasdk.recipe.schema import GenerationSection
 from lorasdk.resolving import Resolved
+from lorasdk.results import PreviewRow
 from lorasdk.stopping import StopToken
 
 if TYPE_CHECKING:
@@ -81,6 +83,16 @@ class Workbench:
             )
             for name, examples in splits.items()
         }
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether an adapter is in memory."""
+        return self.model is not None
+
+    def preview(self, splits: Mapping[str, Examples], rows: int, emit: Emit) -> tuple[PreviewRow, ...]:
+        """The first rows of each split as the model will see them, once the masks of all are proved."""
+        prepared = self.prepare(splits, emit)
+        return tuple(row for split in prepared.values() for row in preview_rows(split, self.encoder, rows))
 
     def load_base(self, emit: Emit) -> LoadedBase:
         """The base model, loaded at the first call."""
