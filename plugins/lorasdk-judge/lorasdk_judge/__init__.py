@@ -24,6 +24,9 @@ __all__ = ["JudgeOptions", "LlmJudge", "plugin"]
 class JudgePlugin:
     """Offers the one evaluator of this package."""
 
+    lorasdk_api = 1
+    """Version of lorasdk's plugin interface that this package was written for."""
+
     @hookimpl
     def evaluators(self) -> list[LlmJudge]:
         """Give the evaluator `llm_judge`."""

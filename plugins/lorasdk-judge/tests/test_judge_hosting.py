@@ -11,8 +11,10 @@ import time
 
 import pytest
 from judging import ROWS, Round, example
-from local_judge import Answer, LocalJudge, says
+from local_judge import Answer, LocalJudge, fails, says
 from openai import AsyncOpenAI
+
+from lorasdk import InferenceError
 
 GOOD = '{"reason": "fine", "score": 5}'
 
@@ -60,6 +62,16 @@ def test_a_stop_closes_the_client(judge: LocalJudge, monkeypatch: pytest.MonkeyP
         Round(judge, check_stop=lambda: stop_once_asked(judge)).score()
 
     assert closed == [True]
+
+
+def test_an_error_abandons_the_requests_under_way(judge: LocalJudge) -> None:
+    judge.first, judge.behave = [Answer(seconds=20.0)], lambda _: fails(401)
+    began = time.monotonic()
+
+    with pytest.raises(InferenceError):
+        Round(judge).score(max_parallel=2)
+
+    assert time.monotonic() - began < 5.0
 
 
 def test_a_stop_is_heard_between_attempts(judge: LocalJudge) -> None:

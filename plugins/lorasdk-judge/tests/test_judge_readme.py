@@ -26,7 +26,8 @@ def test_recipes_are_valid(recipe: str, tmp_path: Path, monkeypatch: pytest.Monk
         (tmp_path / name).write_text('{"prompt": "a", "completion": "b"}\n', encoding="utf-8")
     (tmp_path / "recipe.yaml").write_text(recipe, encoding="utf-8")
 
-    tuner = lorasdk.FineTuner.from_recipe(tmp_path / "recipe.yaml", plugins=[lorasdk_judge.plugin], discover=False)
+    # Found by its entry point, as an installed package is.
+    tuner = lorasdk.FineTuner.from_recipe(tmp_path / "recipe.yaml", allowed=["lorasdk-judge"])
 
     assert tuner.recipe.evaluation.evaluators[0].name == "llm_judge"
 
