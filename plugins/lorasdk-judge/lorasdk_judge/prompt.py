@@ -88,8 +88,13 @@ def repair_request(why: str, options: JudgeOptions) -> str:
 def _parts(example: Example, answer: str, *, show_reference: bool) -> list[tuple[str, str]]:
     parts = [("tools", json.dumps(list(map(dict, example.tools)), ensure_ascii=False))] if example.tools else []
     parts += [(f"question, turn {i} ({turn.role})", _said(turn)) for i, turn in enumerate(example.prompt, start=1)]
-    parts += [("reference", example.reference)] if show_reference else []
+    parts += [("reference", _said(_reference(example)))] if show_reference else []
     return [*parts, ("answer", answer)]
+
+
+def _reference(example: Example) -> Message:
+    """The turn that is the reference; unlike its text alone it shows tools that a good answer calls."""
+    return next(turn for turn in reversed(example.messages) if turn.role == "assistant")
 
 
 def _said(turn: Message) -> str:

@@ -64,6 +64,13 @@ def test_tools_and_their_calls_are_shown() -> None:
     assert '[{"name": "weather"}]' in user
 
 
+def test_a_reference_that_calls_a_tool_is_shown() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    turns = (Message("user", "Weather?"), Message("assistant", "", tool_calls=(call,)))
+
+    assert f"calls {json.dumps(call)}" in make_case(Example(1, turns), "Rain.", rubric="r", options=OPTIONS).user
+
+
 def test_equal_cases_have_equal_keys_whatever_their_row() -> None:
     keys = {make_case(example(row, "a", "b"), "c", rubric="r", options=OPTIONS).key for row in (1, 2)}
 
