@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from lorasdk import InferenceError
 from lorasdk_judge import refusals
+from lorasdk_judge.handshakes import close_broken_handshake
 from lorasdk_judge.options import JudgeOptions
 from lorasdk_judge.reply import Reply
 from lorasdk_judge.spending import Spending
@@ -132,11 +133,12 @@ async def open_endpoint(options: JudgeOptions, spending: Spending, place: str) -
 
 
 def _address(options: JudgeOptions, spending: Spending) -> Callable[[Request], Awaitable[None]]:
-    """Make what counts each request and leaves it with no header but `SENT` and the recipe's key."""
+    """Make what prepares each request: it is counted, and has no header but `SENT` and the recipe's key."""
 
     # The key is in no variable: some tools show the variables of a traceback's frames.
     async def address(request: Request) -> None:
         spending.requests += 1
+        request.extensions["trace"] = close_broken_handshake()
         for name in set(request.headers) - SENT:
             del request.headers[name]
         if options.api_key is not None:

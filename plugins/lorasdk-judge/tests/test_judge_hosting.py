@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import select
+import socket
 import subprocess
 import sys
 import threading
@@ -62,6 +64,27 @@ def test_a_stop_closes_the_client(judge: LocalJudge, monkeypatch: pytest.MonkeyP
         Round(judge, check_stop=lambda: stop_once_asked(judge)).score()
 
     assert closed == [True]
+
+
+def test_a_stop_during_a_handshake_closes_the_connection(judge: LocalJudge) -> None:
+    """The server takes the connection and says nothing, so that TLS is never agreed upon."""
+    accepted: list[socket.socket] = []
+
+    def stop_once_connected() -> None:
+        if select.select([server], [], [], 0)[0]:
+            accepted.append(server.accept()[0])
+            assert accepted[0].recv(1)  # the client's greeting: the handshake has begun
+            raise HostStopsError
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/v1"
+        with pytest.raises(HostStopsError):
+            Round(judge, check_stop=stop_once_connected).score(ROWS[:1], base_url=url)
+
+    with accepted[0] as connection:
+        connection.settimeout(2.0)
+        while connection.recv(4096):
+            pass
 
 
 def test_an_error_abandons_the_requests_under_way(judge: LocalJudge) -> None:
