@@ -1,7 +1,7 @@
 """The process that speaks to MLflow: ``python -m lorasdk_mlflow.child``.
 
 Commands come as lines on standard input; when they end without a `Close`, the program that trained is gone. On standard
-output it says at its end, in one line of JSON, whether something went wrong. Whatever MLflow sets, opens, prints or
+output it says at its end, in one JSON object, whether something went wrong. Whatever MLflow sets, opens, prints or
 waits for stays in here.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -27,9 +27,9 @@ def main() -> None:
     if os.name == "posix":
         os.nice(YIELDING)
     channel = _report_channel()
-    report = json.dumps({"problem": _problem(sys.stdin.buffer)})
+    report = _followed(sys.stdin.buffer)
     with suppress(BrokenPipeError):  # who would read it is gone
-        os.write(channel, report.encode())
+        os.write(channel, json.dumps(report).encode())
 
 
 def _report_channel() -> int:
@@ -41,8 +41,8 @@ def _report_channel() -> int:
     return channel
 
 
-def _problem(commands: BinaryIO) -> str:
-    """What went wrong, without credentials; empty when nothing did."""
+def _followed(commands: BinaryIO) -> dict[str, str]:
+    """Do what is asked; what ended it (``problem``) and what kept artifacts away (``artifacts``), if anything did."""
     secrets: list[str] = []
 
     def read() -> Iterator[AnyCommand]:
@@ -55,15 +55,23 @@ def _problem(commands: BinaryIO) -> str:
             yield command
 
     try:
-        Tracker(_connected).follow(read())
+        refused = Tracker(_connected).follow(read())
     except Exception as error:  # noqa: BLE001 - whatever it is, the training's program says it once and goes on
-        return redacted(f"{type(error).__name__}: {error}", secrets)
-    return ""
+        return {"problem": _reason(error, secrets)}
+    return {} if refused is None else {"artifacts": _reason(refused, secrets)}
+
+
+def _reason(error: Exception, secrets: Sequence[str]) -> str:
+    return redacted(f"{type(error).__name__}: {error}", secrets)
 
 
 def _connected(tracking_uri: str) -> Server:
+    import mlflow
+
     from lorasdk_mlflow.server import MlflowServer
 
+    # In this process it is nobody else's, and MLflow 3.1 sends a client's artifacts to the default server.
+    mlflow.set_tracking_uri(tracking_uri)
     return MlflowServer(tracking_uri)
 
 

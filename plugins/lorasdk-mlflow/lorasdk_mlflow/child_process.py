@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 from lorasdk_mlflow.commands import AnyCommand, command_line
 from lorasdk_mlflow.options import TrackingOptions
@@ -29,6 +31,16 @@ QUIET: Mapping[str, str] = {
 """Environment of the process, over that of the program. The program's own is left as it is."""
 EXIT_SECONDS = 10.0
 """How long the process may take to end after it said how it went."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How it went; nothing went wrong where nothing is said."""
+
+    problem: str = ""
+    """What ended the recording."""
+    artifacts: str = ""
+    """What kept artifacts from being stored."""
 
 
 class ChildProcess:
@@ -61,11 +73,11 @@ class ChildProcess:
         self._process.stdin.write(command_line(command))
         self._process.stdin.flush()
 
-    def finish(self) -> str:
-        """Wait until it did everything and is gone; what went wrong, or nothing."""
+    def finish(self) -> Report:
+        """Wait until it did everything and is gone."""
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
-            return self._killed_because
+            return Report(self._killed_because)
         with suppress(OSError):  # it is gone, and its report says why
             process.stdin.close()
         report = process.stdout.read()
@@ -75,7 +87,7 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        return self._killed_because or _problem(report, process.returncode)
+        return Report(self._killed_because) if self._killed_because else _report(report, process.returncode)
 
     def kill(self, because: str) -> None:
         """End it at once, from any thread; `finish` then gives `because`."""
@@ -96,8 +108,9 @@ def _environment(options: TrackingOptions) -> dict[str, str]:
 
 
 def _started(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    if not sys.executable:
-        raise OSError("this Python has no program of its own to start")
+    # Inside another program (a frozen application, a web server) this may be that program, which must not start again.
+    if not any(name in Path(sys.executable).name.lower() for name in ("python", "pypy")):
+        raise OSError(f"this Python has no program of its own to start: {sys.executable!r}")
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "lorasdk_mlflow.child"],
         stdin=subprocess.PIPE,
@@ -108,9 +121,8 @@ def _started(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     )
 
 
-def _problem(report: bytes, exit_code: int) -> str:
+def _report(told: bytes, exit_code: int) -> Report:
     try:
-        told = json.loads(report)
+        return Report(**json.loads(told))
     except ValueError:
-        return f"its process ended with exit code {exit_code}"
-    return str(told["problem"])
+        return Report(f"its process ended with exit code {exit_code}")

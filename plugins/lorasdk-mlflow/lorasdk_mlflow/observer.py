@@ -40,8 +40,10 @@ class RecordedRuns:
             before.abandon()
         if options is None:
             return
-        narrator, recording = Narrator(options), _recording(options, f"run {event.run_dir}")
-        recording.add(narrator.tell(event))
+        narrator = Narrator(options)
+        commands = narrator.tell(event)
+        recording = _recording(options, f"run {event.run_dir}")
+        recording.add(commands)
         with self._lock:
             self._runs[threading.current_thread()] = narrator, recording
 
@@ -62,8 +64,9 @@ class RecordedRuns:
         if inside:
             self._go_on(event)
         elif options is not None:
+            commands = Narrator(options).alone(event)
             recording = _recording(options, f"the comparison of {event.adapter_dir}")
-            recording.add(Narrator(options).alone(event))
+            recording.add(commands)
             recording.finish()
 
     def _leave(self) -> Recording | None:

@@ -79,7 +79,7 @@ def _no_server() -> Problem:
         message="no tracking server is named",
         place="MlflowObserver",
         field="tracking_uri",
-        allowed="an address such as http://localhost:5000, or sqlite:///path/to/mlflow.db",
+        allowed="an address such as http://localhost:5000",
         fix=f"give tracking_uri=…, or set {URI_VARIABLE}",
     )
 

@@ -43,7 +43,8 @@ def name_of(text: str) -> str:
 
 
 def shortened(text: str, longest: int) -> str:
-    """The text, or its beginning and an ellipsis."""
+    """The text, or its beginning and an ellipsis; what is no character (of a file's name, say) becomes a ``?``."""
+    text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

@@ -6,9 +6,10 @@ import logging
 import threading
 import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 
 from lorasdk_mlflow.backlog import Backlog
-from lorasdk_mlflow.child_process import ChildProcess
+from lorasdk_mlflow.child_process import ChildProcess, Report
 from lorasdk_mlflow.commands import AnyCommand, Close, Describe
 from lorasdk_mlflow.options import TrackingOptions
 
@@ -61,25 +62,26 @@ class Recording:
 
 
 def _feed(backlog: Backlog, process: ChildProcess, label: str, server: str) -> None:
-    problem = _fed(backlog, process)
+    report = _fed(backlog, process)
     backlog.close()
-    if problem:
-        logger.warning("%s is no longer logged to MLflow at %s: %s", label, server, problem)
-    elif backlog.dropped:
+    if report.problem:
+        logger.warning("%s is no longer logged to MLflow at %s: %s", label, server, report.problem)
+        return
+    if report.artifacts:
+        logger.warning("%s is logged to MLflow at %s without its artifacts: %s", label, server, report.artifacts)
+    if backlog.dropped:
         slow = "%d values of %s were not logged to MLflow at %s, which takes them more slowly than they come"
         logger.warning(slow, backlog.dropped, label, server)
 
 
-def _fed(backlog: Backlog, process: ChildProcess) -> str:
-    """Hand everything over; what went wrong, or nothing."""
+def _fed(backlog: Backlog, process: ChildProcess) -> Report:
+    """Hand everything over and hear how it went."""
     try:
         process.start()
     except OSError as error:
-        return f"its process cannot be started: {error}"
-    try:
+        return Report(f"its process cannot be started: {error}")
+    with suppress(OSError):  # the pipe is broken: it ended, and its report says why
         while commands := backlog.take():
             for command in commands:
                 process.send(command)
-    except OSError:  # it ended, and says itself why
-        return process.finish() or "its process ended early"
     return process.finish()

@@ -11,13 +11,14 @@ LONGEST = 400
 SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "DATABRICKS_TOKEN", "AWS_SECRET_ACCESS_KEY")
 HIDDEN = "***"
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"]*@")
+_QUERY = re.compile(r"(?<=://)([^\s?#'\"]*)[?#][^\s'\"]*")
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
-    """One line of `text` without `secrets` and without what stands before the ``@`` of any address in it."""
+    """One line of `text` without `secrets`, and without user, password and query (a signature, say) of any address."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    line = " ".join(_CREDENTIALS.sub("", text).split())
+    line = " ".join(_QUERY.sub(r"\1", _CREDENTIALS.sub("", text)).split())
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 

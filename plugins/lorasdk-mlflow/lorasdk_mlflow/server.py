@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 
 class MlflowServer:
-    """A tracking server, through a client of its own: no active run, no default server."""
+    """A tracking server, through a client of its own: there is no active run."""
 
     def __init__(self, tracking_uri: str) -> None:
         self._client = MlflowClient(tracking_uri=tracking_uri)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -63,20 +63,26 @@ class Tracker:
     def __init__(self, connect: Callable[[str], Server]) -> None:
         self._connect = connect
 
-    def follow(self, commands: Iterable[AnyCommand]) -> None:
-        """Do what is asked, in order. When the commands end before a `Close`, their program is gone: KILLED."""
+    def follow(self, commands: Iterable[AnyCommand]) -> Exception | None:
+        """Do what is asked, in order. When the commands end before a `Close`, their program is gone: KILLED.
+
+        Returns:
+            What kept artifacts from being stored. They often lie on another server, with credentials of its own, and
+            the numbers are worth having without them.
+        """
         remaining = iter(commands)
         opening = next(remaining, None)
         if not isinstance(opening, Open):
-            return
+            return None
         server = self._connect(opening.tracking_uri)
         tracked = _opened(server, opening)
         for command in remaining:
             tracked.do(command)
             if isinstance(command, Close):
-                return
+                return tracked.refused
         if tracked.running:
             server.set_status(tracked.run.run_id, "KILLED")
+        return tracked.refused
 
 
 @dataclass
@@ -89,8 +95,10 @@ class _Tracked:
     """Whether its status is for us to set."""
     resumed_from: int | None
     """None for a new run."""
-    last_steps: dict[str, int]
+    last_steps: dict[str, int] = field(default_factory=dict)
     """Steps that the run has already, by metric, as far as they were asked for."""
+    refused: Exception | None = None
+    """Why an artifact was not stored; none is tried after it."""
 
     def do(self, command: AnyCommand) -> None:
         run_id = self.run.run_id
@@ -101,13 +109,20 @@ class _Tracked:
             case Describe():
                 self._describe(command)
             case Upload():
-                if (path := Path(command.path)).exists():
-                    self.server.upload(run_id, path, command.under)
+                self._upload(Path(command.path), command.under)
             case Close():
                 if self.running:
                     self.server.set_status(run_id, command.status or "FINISHED", command.time_ms)
             case Open():
                 raise ValueError("a run is opened once")
+
+    def _upload(self, path: Path, under: str) -> None:
+        if self.refused is not None or not path.exists():
+            return
+        try:
+            self.server.upload(self.run.run_id, path, under)
+        except Exception as error:  # noqa: BLE001 - each kind of store has its own; it is told at the end
+            self.refused = error
 
     def _describe(self, command: Describe) -> None:
         if not self.running:  # only compared again, and described when it was trained
@@ -134,8 +149,8 @@ def _opened(server: Server, opening: Open) -> _Tracked:
     found = server.find(opening.experiment, RUN_DIR, opening.run_dir) if opening.find else None
     if found is None:
         created = server.create(opening.experiment, opening.run_name, tags)
-        return _Tracked(server, created, running=True, resumed_from=None, last_steps={})
+        return _Tracked(server, created, running=True, resumed_from=None)
     if opening.running:
         server.set_status(found.run_id, None)
     server.log(found.run_id, tags=tags)
-    return _Tracked(server, found, running=opening.running, resumed_from=opening.resumed_from, last_steps={})
+    return _Tracked(server, found, running=opening.running, resumed_from=opening.resumed_from)

@@ -27,6 +27,8 @@ CANARIES = {
     "MLFLOW_TRACKING_PASSWORD": "canary_of_the_tracker",
 }
 
+IN_THE_ADDRESS = "canary_of_the_address"
+
 
 def train(model: Path, output: Path, *plugins: object) -> TrainResult:
     recipe = tiny_recipe(model, output, training={"max_steps": 3})
@@ -133,7 +135,8 @@ def test_P94_no_secret_reaches_the_tracker_or_a_log(server, tiny_model_dir, tmp_
     recipe["base_model"]["token"] = "${env:CANARY_TOKEN}"
     recipe["data"] = {"train": {"loader": "guarded", "key": "${env:CANARY_KEY}"}, "test": 2}
     recipe["evaluation"] = {"evaluators": ["exact_match"]}
-    observer = MlflowObserver(tracking_uri=server.uri, experiment="secrets")
+    uri = server.uri.replace("http://", f"http://ann:{IN_THE_ADDRESS}@")
+    observer = MlflowObserver(tracking_uri=uri, experiment="secrets")
     plugins = [Guarded(), observer]
     caplog.set_level(logging.DEBUG)
     with FineTuner.from_recipe(json.dumps(recipe), plugins=plugins, blocked=["observer.mlflow"]) as tuner:
@@ -144,6 +147,6 @@ def test_P94_no_secret_reaches_the_tracker_or_a_log(server, tiny_model_dir, tmp_
     assert "adapter/lorasdk.json" in run.artifacts("adapter")
     stored = [path for path in server.folder.rglob("*") if path.is_file()]
     assert len(stored) > 5
-    secrets = [value for value in CANARIES.values() if len(value) > 3]
+    secrets = [IN_THE_ADDRESS, *(value for value in CANARIES.values() if "canary" in value)]
     assert [path for path in stored for value in secrets if value.encode() in path.read_bytes()] == []
     assert [value for value in secrets if value in caplog.text] == []

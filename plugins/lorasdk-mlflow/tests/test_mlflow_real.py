@@ -93,7 +93,10 @@ def test_mlflow_git_and_the_users_name_stay_out(trained):
     assert {name for name in run.tags if name.startswith("mlflow.")} == {"mlflow.runName"}
 
 
-def test_the_program_is_as_it_was(server, tiny_model_dir, tmp_path, capfd):
+def test_the_program_and_its_own_use_of_mlflow_are_as_they_were(server, tiny_model_dir, tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "theirs")
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0123456789abcdef")
     environment, children = dict(os.environ), psutil.Process().children()
     with tuner(tiny_model_dir, tmp_path, observing(server, "guest")) as training:
         training.train()
@@ -102,7 +105,9 @@ def test_the_program_is_as_it_was(server, tiny_model_dir, tmp_path, capfd):
     assert [thread for thread in threading.enumerate() if thread.name == THREAD] == []
     assert "mlflow" not in sys.modules
     assert capfd.readouterr() == ("", "")
-    assert server.run("guest").status == "FINISHED"
+    run = server.run("guest")
+    assert run.status == "FINISHED"
+    assert "adapter" in run.artifacts()
 
 
 def test_a_resumed_run_goes_on_in_the_same_run(server, tiny_model_dir, tmp_path):
@@ -142,6 +147,14 @@ def test_two_trainings_at_once_share_an_observer_and_do_not_mix(server, tiny_mod
         assert told[str(result.run_dir)].history("loss") == losses
 
 
+def test_an_observer_in_place_of_the_installed_one_logs_a_run_once(server, tiny_model_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "once")
+    with tuner(tiny_model_dir, tmp_path, observing(server, "once")) as training:
+        training.train()
+    assert len(server.runs("once")) == 1
+
+
 def test_a_failed_training_is_a_failed_run(server, tiny_model_dir, tmp_path):
     stop = StopToken()
     stop.stop(save=False)
@@ -170,6 +183,8 @@ from lorasdk_mlflow import MlflowObserver
 observer = MlflowObserver(tracking_uri=sys.argv[1], experiment="killed", batch_seconds=0)
 observer.on_event(RunStarted(Path(sys.argv[2]), "tiny", "f00d"))
 observer.on_event(LossSpike(1, 9.0, 1.0, False))
+observer.on_event(LossSpike(2, float("inf"), 1.0, False))
+observer.on_event(LossSpike(3, float("nan"), 1.0, False))
 time.sleep(1)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -185,4 +200,6 @@ def test_the_run_of_a_program_that_is_killed_does_not_run_for_ever(server, tmp_p
         time.sleep(0.1)
     run = server.run("killed")
     assert run.status == "KILLED"
-    assert run.history("loss_spike") == [(1, 9.0)]
+    (first, *others) = run.history("loss_spike")
+    assert first == (1, 9.0)
+    assert [step for step, _ in others] == [2, 3]

@@ -19,7 +19,8 @@ from lorasdk_mlflow.recording import THREAD, Recording
 
 OPENING = Open(tracking_uri="http://host", experiment="e", run_name="n", run_dir="/runs/1", tags={})
 END = Close(status="FINISHED", time_ms=9)
-TAKES_ALL = "import sys; open({heard!r}, 'wb').write(sys.stdin.buffer.read()); print('{{\"problem\": \"\"}}')"
+TAKES_ALL = "import sys; open({heard!r}, 'wb').write(sys.stdin.buffer.read()); print('{{}}')"
+STORES_NOTHING = 'import sys; sys.stdin.buffer.read(); print(\'{{"artifacts": "the bucket is full"}}\')'
 REFUSES = 'import sys; sys.stdin.buffer.readline(); print(\'{{"problem": "it is closed on Sundays"}}\')'
 HANGS = "import time; time.sleep(600)"
 DIES = "import os; os._exit(7)"
@@ -84,6 +85,15 @@ def test_P92_a_problem_is_told_once_with_its_reason(program, caplog):
     assert record.getMessage() == "run 1 is no longer logged to MLflow at http://host: it is closed on Sundays"
 
 
+def test_P92_artifacts_that_are_refused_are_told_once(program, caplog):
+    program(STORES_NOTHING)
+    recorded = recording()
+    recorded.add([OPENING, END])
+    recorded.finish()
+    (record,) = caplog.records
+    assert record.getMessage() == "run 1 is logged to MLflow at http://host without its artifacts: the bucket is full"
+
+
 def test_P92_a_process_that_dies_is_a_problem_too(program, caplog):
     program(DIES)
     recorded = recording()
@@ -128,8 +138,9 @@ def test_dropped_values_are_told_to_the_log_and_to_the_run(program, heard, caplo
     assert record.getMessage().startswith("7 values of run 1 were not logged to MLflow at http://host")
 
 
-def test_P92_no_process_at_all_is_a_warning(monkeypatch, caplog):
-    monkeypatch.setattr(sys, "executable", "")
+@pytest.mark.parametrize("executable", ["", "/usr/bin/uwsgi", "C:\\shop\\shop.exe"])
+def test_P92_a_program_that_is_no_python_is_not_started_and_a_warning_says_so(executable, monkeypatch, caplog):
+    monkeypatch.setattr(sys, "executable", executable)
     recorded = recording()
     recorded.add([OPENING, END])
     recorded.finish()

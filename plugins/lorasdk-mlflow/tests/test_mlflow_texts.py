@@ -29,6 +29,7 @@ def test_long_values_and_strange_names_fit():
     assert name == "a_b_"
     assert len(value) == 500
     assert len(name_of("n" * 400)) == 250
+    assert parameters({"path": "a\udcffb"}) == {"path": "a?b"}
 
 
 def test_a_recipe_that_cannot_be_read_is_told_and_costs_nothing_else(tmp_path: Path, caplog):
@@ -40,6 +41,9 @@ def test_a_recipe_that_cannot_be_read_is_told_and_costs_nothing_else(tmp_path: P
 
 def test_P94_credentials_of_any_address_are_cut_out():
     assert redacted("cannot reach http://ann:hunter2@host:5/x\n  at all") == "cannot reach http://host:5/x at all"
+    assert (
+        redacted("403 for url: https://bucket/x?X-Amz-Signature=f00d, sorry?") == "403 for url: https://bucket/x sorry?"
+    )
     assert redacted("token abc was refused", ["abc", ""]) == "token *** was refused"
     assert len(redacted("x" * 9000)) == 400
 

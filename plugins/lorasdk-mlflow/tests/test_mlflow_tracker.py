@@ -120,6 +120,19 @@ def test_what_is_not_there_is_not_uploaded(tmp_path: Path):
     assert follow(WrittenDown(), opening(), Upload(path=str(tmp_path / "report.html")), END).uploads == []
 
 
+def test_what_keeps_artifacts_away_is_told_and_numbers_come_without_them(tmp_path: Path):
+    class Forgetful(WrittenDown):
+        def upload(self, run_id, path, under):
+            super().upload(run_id, path, under)
+            raise PermissionError("no bucket of yours")
+
+    server, upload = Forgetful(), Upload(path=str(tmp_path))
+    refused = Tracker(lambda _uri: server).follow([opening(), upload, upload, measure(1), END])
+    assert str(refused) == "no bucket of yours"
+    assert len(server.uploads) == 1
+    assert (server.measured, server.statuses) == ([1], ["FINISHED"])
+
+
 def test_a_run_whose_program_is_gone_is_killed():
     assert follow(WrittenDown(), opening(), measure(1)).statuses == ["KILLED"]
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,8 @@ def tracking_server(folder: Path) -> Iterator[TrackingServer]:
         _wait(server, process)
         yield server
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # its own group: it starts workers
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(process.pid, signal.SIGKILL)  # its own group: it starts workers
         process.wait()
 
 
