@@ -84,7 +84,12 @@ class TrainingOrder:
 
 
 class Rooms(Protocol):
-    """Whoever does the heavy work; `Opened` is the kind of bench that it works on."""
+    """Whoever does the heavy work."""
+
+    @property
+    def real(self) -> bool:
+        """Whether a base model is needed, and whether another process would do the same work."""
+        ...
 
     def quiet(self) -> AbstractContextManager[None]:
         """Keep what the work's libraries say and set away from the host."""
@@ -101,6 +106,8 @@ class Rooms(Protocol):
 
 class HeavyRooms:
     """torch, transformers, peft and bitsandbytes."""
+
+    real = True
 
     def quiet(self) -> AbstractContextManager[None]:
         """Import bitsandbytes, and mute the libraries."""

@@ -26,7 +26,7 @@ def open_recipe(
 ) -> TunerState:
     """A tuner that trains; everything the recipe names must be there."""
     return TunerState(
-        resolve(recipe, manager, rows),
+        resolve(recipe, manager, rows, check_model=rooms.real),
         manager,
         handed_over=frozenset(rows),
         trust_remote_code=trust_remote_code,

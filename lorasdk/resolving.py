@@ -46,7 +46,12 @@ class Resolved:
 
 
 def resolve(
-    recipe: Recipe, manager: Manager, rows: Mapping[str, Iterable[Row]], *, check_data: bool = True
+    recipe: Recipe,
+    manager: Manager,
+    rows: Mapping[str, Iterable[Row]],
+    *,
+    check_data: bool = True,
+    check_model: bool = True,
 ) -> Resolved:
     """Find every component that the recipe names.
 
@@ -55,6 +60,7 @@ def resolve(
         manager: what plugins offer.
         rows: rows handed over in memory, by split; they replace the recipe's source.
         check_data: also ask loaders whether their files exist.
+        check_model: also ask the model source whether the base model is there.
 
     Raises:
         LorasdkError: all problems together, of the type of the first.
@@ -63,7 +69,7 @@ def resolve(
     sources = _sources(recipe, manager, rows, gate, check_data=check_data)
     evaluators = _evaluators(recipe, manager, gate)
     model = gate.catch(lambda: _model_source(recipe, manager))
-    if model is not None:
+    if model is not None and check_model:
         gate.note(ModelError, model[0].check(model[1]))
     higher = gate.catch(lambda: _direction(recipe, evaluators))
     gate.settle()

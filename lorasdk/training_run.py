@@ -11,9 +11,10 @@ from lorasdk.adapter_saving import AdapterSaving
 from lorasdk.basemodel.quiet import quiet
 from lorasdk.data.examples import Examples
 from lorasdk.data.prepare import PreparedSplit
+from lorasdk.engine.batches import plan_of
 from lorasdk.engine.course import Course
 from lorasdk.engine.initial_adapter import CHANGES_BASE, LOOKS_AT_DATA, data_batches, save_initial_adapter
-from lorasdk.engine.loop import plan_of, run_training
+from lorasdk.engine.loop import run_training
 from lorasdk.engine.lora import attach_lora, describe_attachment
 from lorasdk.engine.snapshot import Snapshot
 from lorasdk.engine.task import Trained, TrainingTask

@@ -43,7 +43,7 @@ class TunerState:
         allow_base_mismatch: bool,
         rooms: Rooms,
     ) -> None:
-        self._rooms = rooms
+        self.rooms = rooms
         self.resolved, self.manager = resolved, manager
         self.handed_over = handed_over
         self.trust_remote_code, self.allow_base_mismatch = trust_remote_code, allow_base_mismatch
@@ -68,9 +68,9 @@ class TunerState:
 
     def bench(self, emit: Emit) -> Bench:
         """Tokenizer and files of the base model, opened at the first call."""
-        with self._loading, self._rooms.quiet():
+        with self._loading, self.rooms.quiet():
             if self._bench is None:
-                self._bench = self._rooms.open(self.resolved, trust_remote_code=self.trust_remote_code, emit=emit)
+                self._bench = self.rooms.open(self.resolved, trust_remote_code=self.trust_remote_code, emit=emit)
             return self._bench
 
     def train(self, emit: Emit, stop: StopToken, options: TrainOptions) -> TrainResult:
@@ -85,14 +85,14 @@ class TunerState:
         """The same for a caller that has claimed the tuner with `exclusively`."""
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise TrainingError(several_processes(os.environ["WORLD_SIZE"]))
-        with self._rooms.quiet(), self._closed_on_failure():
+        with self.rooms.quiet(), self._closed_on_failure():
             began = time.perf_counter()
             splits = self._read_unless_stopped(emit, stop)
             run_dir = run_dir_for(self.resolved.recipe, options.resume)
             self.close()
             with run_lock(run_dir, emit=emit), EventLog(run_dir / EVENTS) as log, announced(log, emit) as told:
                 order = TrainingOrder(splits, run_dir, told, stop, began, options.allow_changes)
-                result, base_changed = self._rooms.train(self.bench(told), order)
+                result, base_changed = self.rooms.train(self.bench(told), order)
             if base_changed:
                 # The model in memory is not the base any more; the saved adapter fits the base loaded anew.
                 self.close()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lorasdk.background.plugin_reference import PluginReference, references
-from lorasdk.background.refusals import row_cannot_cross
+from lorasdk.background.refusals import fake_cannot_cross, row_cannot_cross
 from lorasdk.contracts import Row
-from lorasdk.errors import DataError
+from lorasdk.errors import DataError, TrainingError
 from lorasdk.recipe import Recipe
 from lorasdk.recipe.handing_over import recipe_handed_over, recipe_with_secrets
 from lorasdk.train_options import TrainOptions
@@ -41,7 +41,10 @@ class Job:
 
         Raises:
             PluginError: a plugin is an object of this process.
+            TrainingError: the engine is a fake, which is an object of this process too.
         """
+        if not state.rooms.real:
+            raise TrainingError(fake_cannot_cross())
         choice = state.manager.choice
         return cls(
             recipe=state.resolved.recipe,

@@ -76,6 +76,18 @@ def plugins_cannot_cross(plugins: Iterable[object]) -> Problem:
     )
 
 
+def fake_cannot_cross() -> Problem:
+    """A fake engine lives in one process."""
+    return Problem(
+        code="run.fake-cannot-cross",
+        message="a tuner with a fake engine cannot train in another process, which would have the real one",
+        field="isolation",
+        found="'process'",
+        allowed="'thread'",
+        fix="use isolation='thread' in tests with a fake engine",
+    )
+
+
 def row_cannot_cross(split: str, number: int, error: Exception) -> Problem:
     """A value that is no data."""
     return Problem(

@@ -11,6 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from lorasdk.recipe.meaning import DEFAULT_EPOCHS
+from lorasdk.recipe.schema import TrainingSection
+
 
 @dataclass(frozen=True)
 class BatchPlan:
@@ -48,6 +51,17 @@ class BatchPlan:
 
     def _order(self, epoch: int) -> np.ndarray:
         return _permutation(self.rows, self.seed, epoch)
+
+
+def plan_of(section: TrainingSection, rows: int) -> BatchPlan:
+    """Which of that many rows each step takes."""
+    return BatchPlan.of(
+        rows,
+        batch_size=section.batch_size,
+        seed=section.seed,
+        epochs=section.epochs if section.max_steps or section.epochs else DEFAULT_EPOCHS,
+        max_steps=section.max_steps,
+    )
 
 
 @lru_cache(maxsize=2)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from lorasdk.data.encoding import TokenRow
-from lorasdk.engine.batches import BatchPlan
+from lorasdk.engine.batches import plan_of
 from lorasdk.engine.course import Course
 from lorasdk.engine.fitting_passes import FittingPasses
 from lorasdk.engine.gate import loss_spike
@@ -28,24 +28,11 @@ from lorasdk.events import EvaluationFinished, LossSpike, Notice, RunStopped, St
 from lorasdk.forward.constant_states import keep_constant_states
 from lorasdk.forward.packed import PackedPasses
 from lorasdk.forward.passes import Passes
-from lorasdk.recipe.meaning import DEFAULT_EPOCHS
-from lorasdk.recipe.schema import TrainingSection
 from lorasdk.results import LossPoint, ValidationPoint
 from lorasdk.stopping import StopRequestedError
 
 WORTH_KEEPING = 2
 """Visits to each row from which it pays to keep what layers without an adapter make of it."""
-
-
-def plan_of(section: TrainingSection, rows: int) -> BatchPlan:
-    """Which of that many rows each step takes."""
-    return BatchPlan.of(
-        rows,
-        batch_size=section.batch_size,
-        seed=section.seed,
-        epochs=section.epochs if section.max_steps or section.epochs else DEFAULT_EPOCHS,
-        max_steps=section.max_steps,
-    )
 
 
 def run_training(task: TrainingTask) -> Trained:

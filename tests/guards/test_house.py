@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 import lorasdk
-from lorasdk import load_recipe, stopping
+from lorasdk import load_recipe, stopping, testing
 from lorasdk.plugins import build_manager, functions, specs
 from lorasdk.plugins.specs import Hooks
 from lorasdk.recipe import recipe_schema
+from lorasdk.testing import fake_predictor, fake_tuner, plugin_check
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "lorasdk").rglob("*.py"))
@@ -26,6 +27,7 @@ def test_the_public_names_are_sorted_documented_and_described():
     assert lorasdk.__all__ == sorted(lorasdk.__all__)
     documented = set(re.findall(r"^::: lorasdk\.(\w+)$", REFERENCE, re.MULTILINE))
     assert documented == set(lorasdk.__all__)
+    assert set(re.findall(r"^::: lorasdk\.testing\.(\w+)$", REFERENCE, re.MULTILINE)) == set(testing.__all__)
     assert [name for name in lorasdk.__all__ if name != "Event" and not getattr(lorasdk, name).__doc__] == []
 
 
@@ -55,13 +57,18 @@ def hook_specs() -> dict[str, Any]:
     return {name: hook for name, hook in vars(Hooks).items() if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("module", [stopping, specs, functions], ids=lambda module: module.__name__)
+EXEMPLARY = [stopping, specs, functions, fake_predictor, fake_tuner, plugin_check]
+"""Modules with examples in their docstrings."""
+
+
+@pytest.mark.parametrize("module", EXEMPLARY, ids=lambda module: module.__name__)
 def test_examples_in_docstrings_run(module):
     assert doctest.testmod(module).failed == 0
 
 
 def test_every_module_with_an_example_is_run():
-    assert {path.stem for path in SOURCES if ">>> " in path.read_text("utf-8")} == {"stopping", "specs", "functions"}
+    found = {path.stem for path in SOURCES if ">>> " in path.read_text("utf-8")}
+    assert found == {module.__name__.rpartition(".")[2] for module in EXEMPLARY}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,19 +1,7 @@
-import inspect
 import logging
 
 import lorasdk
 from lorasdk.plugins import build_manager, hookimpl
-from lorasdk.plugins.specs import Hooks
-
-
-def test_the_hooks_and_their_arguments_are_pinned():
-    hooks = {name: list(inspect.signature(value).parameters) for name, value in vars(Hooks).items() if name[0] != "_"}
-    assert hooks == {
-        "data_loaders": ["self"],
-        "evaluators": ["self"],
-        "model_sources": ["self"],
-        "on_event": ["self", "event"],
-    }
 
 
 def test_built_ins_come_through_the_hooks():

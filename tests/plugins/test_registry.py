@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from packages import install, loader
+from installed_packages import install, loader
 
 import lorasdk
 from lorasdk.errors import PluginError

@@ -34,9 +34,9 @@ LOADER = '''
 from lorasdk import data_loader
 
 @data_loader(name={name!r})
-def plugin(times: int = 1):
+def plugin():
     """Rows of {name}."""
-    return [{{"instruction": "Greet me.", "output": "Hello!"}}] * times
+    return [{{"instruction": "Greet me.", "output": "Hello!"}}]
 '''
 
 

@@ -1,0 +1,110 @@
+"""An engine without a model: a training that takes no time, and answers that are known beforehand.
+
+What a host sees is real: rows are read by the recipe's loaders, events come in their order, the run has its folder,
+its lock and its log, a stop is honoured between steps, and errors are those of a real run. Only what the model would
+have computed is made up: losses fall by a tenth with each step, and answers are those that the test gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lorasdk.artifacts.passport import Passport
+from lorasdk.checkpoints.whole_file import write_whole_json
+from lorasdk.contracts import Example
+from lorasdk.data.examples import Examples
+from lorasdk.errors import LorasdkError
+from lorasdk.events import Emit
+from lorasdk.heavy_rooms import Bench, TrainingOrder
+from lorasdk.recipe.schema import GenerationSection
+from lorasdk.resolving import Resolved
+from lorasdk.results import PreviewRow, Span, TrainResult
+from lorasdk.stopping import StopToken
+from lorasdk.testing.fake_predictor import Answers, FakePredictor
+from lorasdk.testing.fake_run import FakeCourse, FakeRun
+
+
+@dataclass(frozen=True)
+class FakeEngine:
+    """What a fake tuner answers, and how its trainings go."""
+
+    answers: Answers = "a tuned answer"
+    """Answers with the adapter."""
+    base_answers: Answers = "a base answer"
+    """Answers of the untouched base model."""
+    fails_at: int | None = None
+    """The step before which a training fails with `error`."""
+    error: LorasdkError | None = None
+    """What it fails with."""
+    seconds_per_step: float = 0.0
+    """How long each step takes, for tests of hosts that stop a run in the middle."""
+    real: bool = field(default=False, init=False)
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """Nothing is imported, so nothing needs to be muted."""
+        return nullcontext()
+
+    def open(self, resolved: Resolved, *, trust_remote_code: bool, emit: Emit) -> FakeBench:  # noqa: ARG002
+        """A bench that answers at once."""
+        return FakeBench(resolved, self)
+
+    def train(self, bench: Bench, order: TrainingOrder) -> tuple[TrainResult, bool]:
+        """Go through a training's motions."""
+        assert isinstance(bench, FakeBench)
+        course = FakeCourse(self.answers, self.fails_at, self.error, self.seconds_per_step)
+        result = FakeRun(bench.resolved, course, order).run()
+        bench.has_adapter = True
+        return result, False
+
+
+@dataclass
+class FakeBench:
+    """Answers what the engine says."""
+
+    resolved: Resolved
+    engine: FakeEngine
+    has_adapter: bool = False
+
+    def preview(self, splits: Mapping[str, Examples], rows: int, emit: Emit) -> tuple[PreviewRow, ...]:  # noqa: ARG002
+        """Prompts and answers; each word counts as a token."""
+        return tuple(
+            PreviewRow(name, example.row, _spans(example))
+            for name, examples in splits.items()
+            for example in examples.items[:rows]
+        )
+
+    def attach_saved(self, folder: Path, passport: Passport, *, allow_base_mismatch: bool, emit: Emit) -> None:  # noqa: ARG002
+        """Remember that there is an adapter."""
+        self.has_adapter = True
+
+    def predictor(
+        self,
+        settings: GenerationSection,  # noqa: ARG002 - answers are known
+        *,
+        adapter: bool,
+        label: str,  # noqa: ARG002
+        emit: Emit,  # noqa: ARG002
+        stop: StopToken,  # noqa: ARG002
+    ) -> FakePredictor:
+        """A `FakePredictor` with the engine's answers."""
+        return FakePredictor(self.engine.answers if adapter else self.engine.base_answers)
+
+    def merge(self, adapter_dir: Path, folder: Path, emit: Emit) -> Path:  # noqa: ARG002
+        """Write a folder that says that it is no model."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole_json(folder / "fake.json", {"adapter": str(adapter_dir)})
+        return folder
+
+    def release(self) -> None:
+        """Forget the adapter."""
+        self.has_adapter = False
+
+
+def _spans(example: Example) -> tuple[Span, ...]:
+    if example.text is not None:
+        return (Span(example.text, len(example.text.split()), supervised=True),)
+    turns = [(turn.content, turn.role == "assistant") for turn in example.messages]
+    return tuple(Span(text, len(text.split()), supervised) for text, supervised in turns)

@@ -1,0 +1,145 @@
+"""A host's own tests: what it sees of a fake tuner is what it would see of a real one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lorasdk import (
+    AdapterSaved,
+    BaseModelLoaded,
+    DataError,
+    EvaluationFinished,
+    RecipeError,
+    ResourceError,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    RunStopped,
+    StepFinished,
+    StopToken,
+    TrainingError,
+    read_events,
+)
+from lorasdk.errors import Problem
+from lorasdk.testing import FakeEngine, fake_finetuner
+
+ROWS = [{"instruction": f"Is {n} even?", "output": "no" if n % 2 else "yes"} for n in range(20)]
+ANSWERS = {row["instruction"]: row["output"] for row in ROWS}
+
+
+def tuner(folder: Path, engine: FakeEngine | None = None, **sections):
+    recipe = {"name": "parity", "output_dir": str(folder), "data": {"test": 4, "validation": 2}, **sections}
+    return fake_finetuner(recipe, engine=engine, data={"train": ROWS})
+
+
+def test_a_training_looks_like_one(tmp_path: Path):
+    events: list[object] = []
+    result = tuner(tmp_path, training={"max_steps": 4, "eval_every_steps": 2}).train(on_event=events.append)
+    kinds = [type(event).__name__ for event in events]
+    assert kinds == [
+        "RunStarted", "DataPrepared", "DataPrepared", "DataPrepared", "BaseModelLoaded", "AdapterAttached",
+        "StepFinished", "StepFinished", "EvaluationFinished", "StepFinished", "StepFinished", "EvaluationFinished",
+        "AdapterSaved", "RunFinished",
+    ]  # fmt: skip
+    assert (result.steps, result.stopped, len(result.history), len(result.validations)) == (4, "finished", 4, 2)
+    assert result.history[0].loss > result.history[-1].loss
+    assert [type(event) for event in read_events(result.run_dir / "events.jsonl")] == [type(event) for event in events]
+    assert (result.run_dir / "recipe.yaml").is_file()
+
+
+def test_answers_and_comparisons_are_those_of_the_test(tmp_path: Path):
+    engine = FakeEngine(answers=ANSWERS, base_answers="4 is a number.")
+    with tuner(tmp_path, engine, training={"max_steps": 1}) as fake:
+        assert fake.infer("Is 4 even?", adapter=False).text == "4 is a number."
+        fake.train()
+        assert fake.infer(["Is 3 even?", "Is 4 even?"])[0].text == "no"
+        assert "".join(fake.stream("Is 4 even?", adapter=False)) == "4 is a number."
+        (score,) = fake.evaluate().scores
+        assert (score.base, score.tuned) == (0, 1)
+        assert [row.split for row in fake.preview(1)] == ["train", "validation", "test"]
+        assert fake.export(tmp_path / "merged") == tmp_path / "merged"
+
+
+def test_a_stop_leaves_an_adapter_and_the_run_goes_on_from_it(tmp_path: Path):
+    stop = StopToken()
+
+    def watch(event: object) -> None:
+        if isinstance(event, StepFinished) and event.step == 2:
+            stop.stop()
+
+    fake = tuner(tmp_path, training={"max_steps": 4})
+    result = fake.train(on_event=watch, stop=stop)
+    assert (result.stopped, result.steps) == ("requested", 2)
+    result = fake.train(resume="must")
+    assert (result.resumed_from, result.steps, result.stopped) == (2, 4, "finished")
+
+
+def test_a_stop_without_saving_raises_as_it_does(tmp_path: Path):
+    stop = StopToken()
+    stop.stop(save=False)
+    with pytest.raises(TrainingError) as caught:
+        tuner(tmp_path).train(stop=stop)
+    assert caught.value.code == "run.abandoned"
+
+
+def test_a_failure_comes_when_the_test_wants_it(tmp_path: Path):
+    error = ResourceError(Problem("resource.disk", "the disk is full"))
+    run = tuner(tmp_path, FakeEngine(fails_at=2, error=error), training={"max_steps": 3}).start()
+    with pytest.raises(ResourceError, match="the disk is full"):
+        run.result()
+    kinds = [type(event) for event in run.events()]
+    assert kinds.count(StepFinished) == 1
+    assert kinds[-1] is RunFailed
+
+
+def test_a_run_in_the_background_can_be_stopped(tmp_path: Path):
+    run = tuner(tmp_path, FakeEngine(seconds_per_step=0.005), training={"max_steps": 10_000}).start()
+    for event in run.events():
+        if isinstance(event, StepFinished):
+            run.stop()
+            break
+    assert run.result().stopped == "requested"
+
+
+def test_another_process_would_have_the_real_engine(tmp_path: Path):
+    with pytest.raises(TrainingError) as caught:
+        tuner(tmp_path).start(isolation="process")
+    assert caught.value.code == "run.fake-cannot-cross"
+
+
+def test_recipe_and_rows_are_checked_as_always(tmp_path: Path):
+    with pytest.raises(RecipeError):
+        fake_finetuner({"name": "parity", "data": {"tset": 4}}, data={"train": ROWS})
+    with pytest.raises(DataError):
+        fake_finetuner({"name": "parity", "data": {"train": str(tmp_path / "none.jsonl")}})
+    missing = fake_finetuner(
+        {"name": "x", "output_dir": str(tmp_path), "base_model": {"source": str(tmp_path / "no-model")}},
+        data={"train": ROWS},
+    )
+    assert missing.train().steps == 9
+
+
+def test_a_watched_evaluator_is_asked(tmp_path: Path):
+    seen: list[object] = []
+    fake = tuner(tmp_path, FakeEngine(answers=ANSWERS), training={"max_steps": 1, "metric": "exact_match"})
+    fake.train(on_event=seen.append)
+    assert next(event for event in seen if isinstance(event, EvaluationFinished)).metrics["exact_match"] == 1
+    assert {RunStarted, BaseModelLoaded, AdapterSaved, RunFinished} <= {type(event) for event in seen}
+    assert RunStopped not in {type(event) for event in seen}
+
+
+def test_no_model_library_is_imported(tmp_path: Path):
+    program = f"""
+import sys
+from lorasdk.testing import FakeEngine, check_plugin, fake_finetuner
+recipe = {{"name": "p", "output_dir": {str(tmp_path)!r}, "data": {{"test": 1}}, "training": {{"max_steps": 1}}}}
+with fake_finetuner(recipe, data={{"train": [{{"instruction": "a", "output": "b"}}] * 3}}) as tuner:
+    tuner.train()
+    tuner.evaluate()
+    tuner.infer("a")
+print(sorted({{"torch", "transformers", "peft", "bitsandbytes", "datasets"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
