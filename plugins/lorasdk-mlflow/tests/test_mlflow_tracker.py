@@ -108,6 +108,7 @@ def test_a_comparison_leaves_the_status_and_parameters_of_its_run():
     follow(server, opening(find=True, running=False), Describe(params={"lora.rank": "8"}), measure(0), END)
     assert server.statuses == []
     assert server.params == {}
+    assert server.tags == {"a": "b", "lorasdk.run_dir": "/runs/1"}
     assert server.measured == [0]
 
 
