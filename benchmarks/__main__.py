@@ -1,4 +1,4 @@
-"""python -m benchmarks: run, table, linear, profile, choices, torture."""
+"""python -m benchmarks: run, table, linear, profile, choices, discovery, torture."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import choices as choices_measure
+from benchmarks import discovery as discovery_measure
 from benchmarks import linear as linear_measure
 from benchmarks import profile as profile_measure
 from benchmarks.base_model import dense_folder
@@ -71,6 +72,12 @@ def table(work_dir: WorkDir = HERE) -> None:
 def linear(work_dir: WorkDir = HERE) -> None:
     """Does time double when rows double, and does memory stay when rows grow a hundredfold?"""
     linear_measure.measure(dense_folder(work_dir.absolute()), work_dir.absolute(), tell=console.print)
+
+
+@app.command()
+def discovery() -> None:
+    """What does it cost to find 20 installed plugins?"""
+    discovery_measure.measure(tell=console.print)
 
 
 @app.command()
