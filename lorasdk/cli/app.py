@@ -6,14 +6,14 @@ import sys
 from collections.abc import Sequence
 
 import typer
-from rich.markup import escape
 
 from lorasdk.background.own_process import keep_freed_memory
 from lorasdk.cli.chat import chat
 from lorasdk.cli.demo import demo
 from lorasdk.cli.evaluate import evaluate
 from lorasdk.cli.infer import infer
-from lorasdk.cli.output import errors_console, print_error_json
+from lorasdk.cli.output import errors_console, print_error_json, show_problems
+from lorasdk.cli.plugins import plugins
 from lorasdk.cli.preview import preview
 from lorasdk.cli.schema import schema
 from lorasdk.cli.train import train
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 for verb in (validate, preview, train, evaluate, infer, chat, schema, demo):
     app.command()(verb)
+app.add_typer(plugins)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,8 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _report(error: LorasdkError, *, as_json: bool) -> None:
     if as_json:
         print_error_json(error)
-    console = errors_console()
-    for problem in error.problems[:MAX_SHOWN]:
-        console.print(f"[bold red]error[/] [dim]{problem.code}[/] {escape(str(problem))}", soft_wrap=True)
+    show_problems(error.problems[:MAX_SHOWN])
     if len(error.problems) > MAX_SHOWN:
-        console.print(f"… and {len(error.problems) - MAX_SHOWN} more")
+        errors_console().print(f"… and {len(error.problems) - MAX_SHOWN} more")

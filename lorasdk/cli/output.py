@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
-from lorasdk.errors import LorasdkError
+from lorasdk.errors import LorasdkError, Problem
 
 
 def results_console() -> Console:
@@ -32,6 +34,13 @@ def print_error_json(error: LorasdkError) -> None:
     """The JSON document of a command that failed."""
     problems = [dataclasses.asdict(problem) for problem in error.problems]
     print_json({"error": {"code": error.code, "type": type(error).__name__, "problems": problems}})
+
+
+def show_problems(problems: Iterable[Problem], *, label: str = "[bold red]error[/]") -> None:
+    """Print problems on standard error, each with its code."""
+    console = errors_console()
+    for problem in problems:
+        console.print(f"{label} [dim]{problem.code}[/] {escape(str(problem))}", soft_wrap=True)
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 - whatever json can write

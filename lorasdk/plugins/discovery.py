@@ -57,6 +57,12 @@ class Entry:
         """The distribution and its version; reads the distribution's metadata file."""
         return f"{self.point.dist.name} {self.point.dist.version}" if self.point.dist else self.point.value
 
+    @property
+    def summary(self) -> str:
+        """The distribution's, in one line; reads the same file."""
+        summaries = self.point.dist.metadata.get_all("Summary", []) if self.point.dist else []
+        return " ".join(" ".join(summaries).split())
+
     def is_among(self, names: Collection[str]) -> bool:
         """Whether `names` has this entry: its whole name, what it offers, or its distribution's name."""
         if not names:

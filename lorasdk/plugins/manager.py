@@ -15,6 +15,7 @@ from lorasdk.errors import Problem
 from lorasdk.events import Event, Notice
 from lorasdk.plugins.components import SHAPES
 from lorasdk.plugins.discovery import Entry, PluginChoice
+from lorasdk.plugins.inventory import Inventory, take_inventory
 from lorasdk.plugins.registry import Registry
 from lorasdk.plugins.shelf import Shelf
 
@@ -51,16 +52,19 @@ class Manager:
         self._shelf.observers()
         return tuple(self._shelf.problems)
 
+    def inventory(self) -> Inventory:
+        """Everything that is offered and by whom, for listings; imports every installed plugin."""
+        return take_inventory(self._shelf, (self.loaders, self.evaluators, self.sources))
+
     def observers(self) -> tuple[str, ...]:
         """Names of what hears events, in their order; imports them."""
-        return tuple(observer.name for observer in self._listening())
+        return tuple(observer.name for observer in self.listening())
 
     def announce(self, event: Event) -> None:
         """Hand `event` to each observing plugin; one that raises is logged and the others still hear it."""
-        given = {"event": event}
-        for observer in self._listening():
+        for observer in self.listening():
             try:
-                observer.function(**{name: given[name] for name in observer.arguments})
+                observer.hear(event)
             except Exception:  # an observer must not be able to stop the work it observes
                 logger.exception("plugin %s failed in on_event", observer.name)
 
@@ -72,7 +76,8 @@ class Manager:
             self._notices.clear()
             return told
 
-    def _listening(self) -> list[Observer]:
+    def listening(self) -> list[Observer]:
+        """What hears events, in the order in which it does; imports installed observers."""
         if self._observers is None:
             self._observers = self._shelf.observers()
         return self._observers

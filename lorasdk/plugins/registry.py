@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from lorasdk.contracts import DataLoader, Evaluator, ModelSource
 from lorasdk.errors import PluginError, Problem
 from lorasdk.plugins.components import Shape, faults
-from lorasdk.plugins.discovery import Entry
+from lorasdk.plugins.discovery import Entry, Kind
 from lorasdk.plugins.registration import UnusablePluginError
 from lorasdk.plugins.shelf import APPLICATION, BUILTIN, Shelf, failed
 
@@ -39,6 +39,7 @@ class Registry(Generic[Component]):
         Raises:
             PluginError: what the host handed over is no component, or two have one name.
         """
+        self.kind: Kind = shape.kind
         self.title = shape.title
         self._shape, self._shelf, self._notify = shape, shelf, notify
         self._offers: dict[str, Offer[Component]] = {}
@@ -83,6 +84,17 @@ class Registry(Generic[Component]):
                 self._fetch(name)
             return {name: self._offers[name] for name in sorted(self._offers)}
 
+    def offered_by(self, plugin: str, origin: str) -> dict[str, Component]:
+        """What a registered plugin has of this kind, by name, whether or not an entry point says so.
+
+        Raises:
+            PluginError: its hook fails, or gives something else than components.
+        """
+        try:
+            return dict(self._checked(self._shelf.offered(plugin, self._shape.hook)))
+        except (Exception, SystemExit) as error:
+            raise PluginError(failed(plugin if origin == APPLICATION else origin, error)) from error
+
     def _wait(self, entry: Entry) -> None:
         known = self._offers.get(entry.name)
         if known is not None and known.origin == APPLICATION:
@@ -97,7 +109,7 @@ class Registry(Generic[Component]):
     def _fetch(self, name: str) -> None:
         entry = self._waiting.pop(name)
         try:
-            found = self._usable(self._shelf.load(entry), entry.origin)
+            found = self.offered_by(self._shelf.load(entry), entry.origin)
             self._offers[name] = Offer(_promised(entry, found), entry.origin)
         except PluginError as error:
             self._shelf.report(error.problems[0])
@@ -113,7 +125,7 @@ class Registry(Generic[Component]):
     def _add_all(self, plugin: str, origin: str) -> None:
         if plugin not in self._seen:
             self._seen.add(plugin)
-            for name, component in self._usable(plugin, origin).items():
+            for name, component in self.offered_by(plugin, origin).items():
                 self._add(name, Offer(component, origin))
 
     def _add(self, name: str, offer: Offer[Component]) -> None:
@@ -132,17 +144,6 @@ class Registry(Generic[Component]):
             raise PluginError(self._offered_twice(name, "one object of the application", "another"))
         else:
             self._replaced(name, offer.origin)
-
-    def _usable(self, plugin: str, origin: str) -> dict[str, Component]:
-        """What a registered plugin offers, by name.
-
-        Raises:
-            PluginError: its hook fails, or gives something else than components.
-        """
-        try:
-            return dict(self._checked(self._shelf.offered(plugin, self._shape.hook)))
-        except (Exception, SystemExit) as error:
-            raise PluginError(failed(plugin if origin == APPLICATION else origin, error)) from error
 
     def _checked(self, components: Iterable[object]) -> Iterator[tuple[str, Component]]:
         for component in components:

@@ -29,6 +29,11 @@ class Observer:
     arguments: tuple[str, ...]
     """Those that it takes of the hook's."""
 
+    def hear(self, event: object) -> None:
+        """Call it; whatever it raises goes through."""
+        given = {"event": event}
+        self.function(**{name: given[name] for name in self.arguments})
+
 
 class Shelf:
     """Safe to use from several threads; what is imported once stays registered."""
@@ -81,6 +86,10 @@ class Shelf:
         for implementation in self._implementations(hook):
             if implementation.plugin_name == plugin:
                 yield from implementation.function()
+
+    def implements(self, plugin: str, hook: str) -> bool:
+        """Whether a registered plugin has the hook."""
+        return any(implementation.plugin_name == plugin for implementation in self._implementations(hook))
 
     def observers(self) -> list[Observer]:
         """Installed observers, imported at the first call, then the host's."""
