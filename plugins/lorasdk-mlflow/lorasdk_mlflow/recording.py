@@ -21,7 +21,7 @@ KILL_SECONDS = 5.0
 
 
 class Recording:
-    """Takes commands at once and has them done behind the training's back; says at most one warning about it."""
+    """Takes commands at once and has them done behind the training's back; a warning says what could not be done."""
 
     def __init__(self, options: TrackingOptions, *, label: str, server: str) -> None:
         """Begin.
