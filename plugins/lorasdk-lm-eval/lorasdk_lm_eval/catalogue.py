@@ -16,6 +16,10 @@ from lorasdk_lm_eval.options import LmEvalOptions
 
 Entries = Mapping[str, Entry]
 
+UNMARKED = ("longproc/countdown_*.yaml", "score/math/*.yaml")
+"""Files of tasks that evaluate what the model writes as Python expressions, without saying so by `unsafe_code`."""
+RUNS_ANSWERS = "runs code that the model writes, which an evaluator must not do in its host"
+
 
 def find(options: LmEvalOptions, context: EvaluationContext, *, trusted: bool) -> dict[str, Entry]:
     """Descriptions of the tasks that are named, and of those that named groups and tags stand for.
@@ -40,7 +44,7 @@ def find(options: LmEvalOptions, context: EvaluationContext, *, trusted: bool) -
 def why_not(of_task: Callable[[str], object]) -> str | None:
     """Why a task cannot be evaluated here, given what its description says under a key; None when it can."""
     if of_task("unsafe_code"):
-        return "runs code that the model writes, which an evaluator must not do in its host"
+        return RUNS_ANSWERS
     if of_task("output_type") == "loglikelihood_rolling":
         return "asks how likely a running text is, without a prompt; lorasdk's evaluator perplexity does on your rows"
     if of_task("doc_to_image") or of_task("doc_to_audio"):
@@ -92,8 +96,13 @@ def _named(members: Iterable[Any]) -> Iterator[tuple[str, bool]]:
 
 
 def _refused(found: Entries, context: EvaluationContext) -> list[Problem]:
-    reasons = {name: why_not((entry.cfg or {}).get) for name, entry in found.items()}
+    reasons = {name: _why_not_unmarked(entry) or why_not((entry.cfg or {}).get) for name, entry in found.items()}
     return [refusals.unsupported(name, why, context) for name, why in reasons.items() if why]
+
+
+def _why_not_unmarked(entry: Entry) -> str | None:
+    path = entry.yaml_path
+    return RUNS_ANSWERS if path is not None and any(map(path.match, UNMARKED)) else None
 
 
 def _with_code(found: Entries, local: Entries, context: EvaluationContext) -> list[Problem]:

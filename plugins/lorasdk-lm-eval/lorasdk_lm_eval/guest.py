@@ -92,7 +92,9 @@ def _library_loggers() -> Iterator[None]:
 def _progress_bars() -> Iterator[None]:
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from huggingface_hub.utils.tqdm import progress_bar_states
+    from tqdm import tqdm  # type: ignore[import-untyped,unused-ignore]
 
+    interval, tqdm.monitor_interval = tqdm.monitor_interval, 0  # or even a hidden bar would start a thread that stays
     shown, of_the_hub = not are_progress_bars_disabled(), dict(progress_bar_states)
     disable_progress_bars()
     # Not by the hub's own switch, which forgets what the host said about single groups.
@@ -105,6 +107,7 @@ def _progress_bars() -> Iterator[None]:
             enable_progress_bars()
         progress_bar_states.clear()
         progress_bar_states.update(of_the_hub)
+        tqdm.monitor_interval = interval
 
 
 @contextmanager

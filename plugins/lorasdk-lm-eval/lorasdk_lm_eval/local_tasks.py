@@ -24,6 +24,8 @@ KEYS = frozenset({
     "should_decontaminate", "doc_to_decontamination_query",
 })  # fmt: skip
 """What a task or group may say."""
+KEYS_OF_MEMBERS = KEYS - {"metadata"}
+"""What a group may say about a task: some of the harness load a model, code and all, that `metadata` names."""
 FORMATS = frozenset({"csv", "json", "parquet", "text"})
 """Local data; `datasets` knows others that are pickles."""
 ON_A_HUB = re.compile(r"[\w.-]+/[\w.-]+")
@@ -39,7 +41,7 @@ def what_is_code(entry: Entry) -> list[str]:
         config = _read(entry.yaml_path)
     except yaml.YAMLError as error:
         return [" ".join(str(error).split())]
-    return list(_code_in(config))
+    return list(_code_in(config, KEYS))
 
 
 def in_memory(entry: Entry, *, trusted: bool) -> Entry:
@@ -63,8 +65,8 @@ def _read(path: Path) -> dict[str, Any]:
     return merged | config
 
 
-def _code_in(config: Mapping[str, Any]) -> Iterator[str]:
-    yield from (f"the key {key!r}" for key in sorted(set(config) - KEYS))
+def _code_in(config: Mapping[str, Any], allowed: frozenset[str]) -> Iterator[str]:
+    yield from (f"the key {key!r}" for key in sorted(set(config) - allowed))
     yield from _code_in_data(config)
     for metric in config.get("metric_list") or []:
         if metric.get("metric") not in registered_metrics() or "hf_evaluate" in metric:
@@ -72,7 +74,7 @@ def _code_in(config: Mapping[str, Any]) -> Iterator[str]:
     members = config.get("task")
     for member in members if isinstance(members, list) else []:
         if isinstance(member, dict):
-            yield from _code_in(member)
+            yield from _code_in(member, KEYS_OF_MEMBERS)
 
 
 def _code_in_data(config: Mapping[str, Any]) -> Iterator[str]:

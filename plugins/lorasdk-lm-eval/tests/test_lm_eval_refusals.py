@@ -60,6 +60,8 @@ def test_a_folder_that_is_not_there(tmp_path: Path):
     ("task", "reason"),
     [
         ("humaneval", "runs code that the model writes"),
+        ("cruxeval_input", "runs code that the model writes"),
+        ("longproc_countdown_2k", "runs code that the model writes"),
         ("wikitext", "without a prompt"),
         ("mmmu_val_accounting", "images or sounds"),
     ],
@@ -87,7 +89,7 @@ def test_missing_data_of_an_own_task_is_a_data_error(tmp_path: Path):
 
 def test_a_metric_that_the_task_lacks_is_told_those_it_has():
     (problem,) = refusal_of_toys("toy_colours", metric="bleu")
-    assert (problem.code, problem.allowed) == ("lm_eval.unknown-metric", "acc, acc_norm, f1")
+    assert (problem.code, problem.allowed) == ("lm_eval.unknown-metric", "acc, acc_norm, mcc")
 
 
 def refusal_of_toys(*tasks: str, **more: object):
@@ -97,7 +99,7 @@ def refusal_of_toys(*tasks: str, **more: object):
 
 
 def test_a_metric_whose_aggregate_is_no_mean_is_told_those_that_are():
-    (problem,) = refusal_of_toys("toy_colours", metric="f1")
+    (problem,) = refusal_of_toys("toy_colours", metric="mcc")
     assert (problem.code, problem.allowed) == ("lm_eval.unsupported-metric", "acc, acc_norm")
 
 

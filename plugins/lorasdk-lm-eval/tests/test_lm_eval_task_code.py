@@ -94,6 +94,14 @@ def test_a_group_cannot_take_the_warning_from_a_task(tmp_path: Path):
     assert {problem.code for problem in problems} == {"lm_eval.unsupported-task", "lm_eval.task-code"}
 
 
+def test_a_group_cannot_give_the_harness_a_model_to_load(tmp_path: Path):
+    (tmp_path / "tasks").mkdir()
+    member = {"task": "niah_single_1", "metadata": {"pretrained": "some/model"}}
+    (tmp_path / "tasks" / "mine.yaml").write_text(yaml.safe_dump({"group": "mine", "task": [member]}))
+    (problem,) = refusal(tmp_path, options("mine", include_path="tasks"))
+    assert (problem.code, problem.found) == ("lm_eval.task-code", "the key 'metadata'")
+
+
 def test_tasks_that_a_group_describes_on_the_spot_are_data_too(tmp_path: Path):
     write_task(tmp_path)
     inline = {"task": "inline", **PLAIN, "metric_list": [{"metric": "./evil.py"}]}
