@@ -20,7 +20,7 @@ PACKAGES = {
     "mysql.connector": "mysql-connector-python",
     "psycopg": '"lorasdk-sql[postgres]"',
     "psycopg2": "psycopg2-binary",
-    "pymysql": "PyMySQL",
+    "pymysql": '"lorasdk-sql[mysql]"',
 }
 """Modules that pip knows under another name."""
 

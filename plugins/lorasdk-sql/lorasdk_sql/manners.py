@@ -11,6 +11,7 @@ from typing import Protocol
 from sqlalchemy import Connection, CursorResult
 
 LIBPQ_DRIVERS = frozenset({"psycopg", "psycopg2"})
+MYSQL_DRIVERS = frozenset({"pymysql", "mysqldb"})
 SQLITE_STEPS = 10_000
 """Steps of SQLite's machine between two looks at the clock: a fraction of a millisecond."""
 SQLITE_REFUSED = frozenset({sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA})
@@ -67,9 +68,32 @@ class Postgres:
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = {milliseconds}")
 
     def leave(self, connection: Connection, result: CursorResult[object]) -> None:
-        """Hang up first: closing a cursor on the server would ask a server that may be gone."""
-        connection.invalidate()
+        """Hang up first where a cursor knows that: closing it would ask a server that may be gone."""
+        if self._driver in LIBPQ_DRIVERS:
+            connection.invalidate()
         result.close()
+        connection.invalidate()
+
+
+class MySql:
+    """Read-only transactions for the session, which in MySQL and MariaDB refuse `DROP` and its like too."""
+
+    def __init__(self, driver: str) -> None:
+        self._driver = driver
+
+    def connect_args(self, timeout: float) -> Mapping[str, object]:
+        """For drivers that take whole seconds; the second limits the greeting after connecting, and each packet."""
+        seconds = math.ceil(timeout)
+        return {"connect_timeout": seconds, "read_timeout": seconds} if self._driver in MYSQL_DRIVERS else {}
+
+    def restrain(self, connection: Connection, watch: Stopwatch) -> None:  # noqa: ARG002 - its driver limits the waits
+        """Said before the first transaction, since one that has begun keeps its kind."""
+        connection.exec_driver_sql("SET SESSION TRANSACTION READ ONLY")
+
+    def leave(self, connection: Connection, result: CursorResult[object]) -> None:
+        """Its cursors read an answer to its end before they close."""
+        result.close()
+        connection.invalidate()
 
 
 class Sqlite:
@@ -113,6 +137,8 @@ def manners_of(backend: str, driver: str) -> Manners:
     """Those of a database and its driver, by SQLAlchemy's names of them."""
     if backend == "postgresql":
         return Postgres(driver)
+    if backend in {"mysql", "mariadb"}:
+        return MySql(driver)
     return Sqlite() if (backend, driver) == ("sqlite", "pysqlite") else Other()
 
 

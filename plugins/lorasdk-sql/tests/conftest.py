@@ -1,18 +1,17 @@
-"""What the tests of this package share: a small SQLite file and a PostgreSQL server."""
+"""What the tests of this package share: a small SQLite file, and real servers with the same table."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from debian_postgres import NoPostgresError
-from postgres_server import Server, running_server
+from debian_packages import NoServerError
 from pydantic import SecretStr
-from sql_asking import Asker
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
+from sql_asking import Asker, Server
+from sql_servers import OWNER, running_mariadb, running_postgres
 
 
 @pytest.fixture
@@ -35,29 +34,40 @@ def sqlite(sqlite_file: Path) -> Asker:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """A real PostgreSQL server with the table `faq` of 1000 rows."""
+    """PostgreSQL, with 1000 rows in the table `faq`, and a user `reader` who may read nothing."""
+    with or_skipped(running_postgres()) as port:
+        server = Server(f"postgresql+psycopg://{OWNER}:p%40ss%2Fw%3Ard-4711@127.0.0.1:{port}/postgres")
+        server.run("CREATE TABLE faq (id integer PRIMARY KEY, question text, answer text)")
+        server.run("INSERT INTO faq SELECT i, 'question ' || i, 'answer ' || i FROM generate_series(1, 1000) i")
+        server.run("CREATE ROLE reader LOGIN PASSWORD 'reader'")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[Server]:
+    """MariaDB, with 1000 rows in the table `faq`."""
+    with or_skipped(running_mariadb()) as port:
+        Server(f"mysql+pymysql://127.0.0.1:{port}").run("CREATE DATABASE support")
+        server = Server(f"mysql+pymysql://127.0.0.1:{port}/support")
+        server.run("CREATE TABLE faq (id integer PRIMARY KEY, question text, answer text)")
+        server.run("INSERT INTO faq SELECT seq, concat('question ', seq), concat('answer ', seq) FROM seq_1_to_1000")
+        yield server
+
+
+@contextmanager
+def or_skipped(running: AbstractContextManager[int]) -> Iterator[int]:
     try:
-        with running_server() as server:
-            run_on(server, "CREATE TABLE faq (id integer PRIMARY KEY, question text, answer text)")
-            run_on(server, "INSERT INTO faq SELECT i, 'question ' || i, 'answer ' || i FROM generate_series(1, 1000) i")
-            run_on(server, "CREATE ROLE reader LOGIN PASSWORD 'reader'")
-            yield server
-    except NoPostgresError as why:
-        pytest.skip(f"no PostgreSQL server: {why}")
+        with running as port:
+            yield port
+    except NoServerError as why:
+        pytest.skip(f"no server: {why}")
 
 
 @pytest.fixture
 def postgres(server: Server, tmp_path: Path) -> Asker:
-    return Asker(tmp_path, {"url": SecretStr(server.url())})
+    return Asker(tmp_path, {"url": SecretStr(server.url)})
 
 
 @pytest.fixture
-def on_server(server: Server) -> Callable[[str], list[tuple[object, ...]]]:
-    """Runs a statement as the owner of the database, who may do anything."""
-    return lambda statement: run_on(server, statement)
-
-
-def run_on(server: Server, statement: str) -> list[tuple[object, ...]]:
-    with create_engine(server.url(), poolclass=NullPool).begin() as connection:
-        result = connection.exec_driver_sql(statement)
-        return [tuple(row) for row in result] if result.returns_rows else []
+def mariadb(mariadb_server: Server, tmp_path: Path) -> Asker:
+    return Asker(tmp_path, {"url": SecretStr(mariadb_server.url)})

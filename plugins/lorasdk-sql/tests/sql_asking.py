@@ -1,4 +1,4 @@
-"""Asks the loader, as a recipe would, and keeps what it says."""
+"""Asks the loader, as a recipe would, and a server, as its owner would."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from lorasdk_sql import SqlLoader, SqlOptions
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 from lorasdk.contracts import LoadContext, Row
 from lorasdk.errors import DataError, Problem
@@ -44,3 +46,16 @@ class Asker:
 
     def check(self, query: str, **options: object) -> list[Problem]:
         return list(SqlLoader().check(self.options(query, **options), self.context))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    url: str
+
+    def run(self, statement: str) -> list[tuple[object, ...]]:
+        """Run a statement as the owner of the database, who may do anything."""
+        with create_engine(self.url, poolclass=NullPool).begin() as connection:
+            result = connection.exec_driver_sql(statement)
+            return [tuple(row) for row in result] if result.returns_rows else []

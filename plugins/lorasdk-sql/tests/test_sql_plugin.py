@@ -11,6 +11,7 @@ from lorasdk.data.sources import read_splits
 from lorasdk.plugins import build_manager
 from lorasdk.recipe import load_recipe
 from lorasdk.resolving import resolve
+from lorasdk.testing import check_plugin
 
 RECIPE = """\
 name: faq
@@ -72,6 +73,12 @@ def test_options_that_contradict_each_other_are_refused_with_their_place(folder:
     neither = RECIPE.replace("    path: faq.db\n", "", 1)
     ((code, place, field),) = refused(written(folder, neither))
     assert (code.split(".")[0], place, field) == ("recipe", ":4:5", "data.train")
+
+
+def test_the_plugin_honours_what_every_plugin_must(sqlite_file: Path):
+    query = "SELECT question AS instruction, answer AS output FROM faq WHERE id <= :most ORDER BY id"
+    options = {"path": str(sqlite_file), "query": query, "parameters": {"most": 5}}
+    check_plugin(lorasdk_sql.plugin, options={"sql": options})
 
 
 def test_the_package_registers_its_loader():

@@ -1,17 +1,16 @@
 import gc
 import socket
 import time
-from collections.abc import Callable
 
 import psutil
 import pytest
-from postgres_server import OWNER, PASSWORD, Server
 from pydantic import SecretStr
-from sql_asking import Asker
+from sql_asking import Asker, Server
+from sql_servers import OWNER, PASSWORD
+from sqlalchemy import make_url
 
 from lorasdk.stopping import StopRequestedError
 
-OnServer = Callable[[str], list[tuple[object, ...]]]
 OTHERS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
@@ -86,9 +85,9 @@ def test_parameters_are_bound_by_type_and_as_lists(postgres: Asker):
 
 
 @pytest.fixture
-def writing_function(on_server: OnServer):
-    on_server("CREATE OR REPLACE FUNCTION wipe() RETURNS int LANGUAGE sql AS 'DELETE FROM faq; SELECT 1'")
-    on_server("CREATE SEQUENCE IF NOT EXISTS tickets")
+def writing_function(server: Server):
+    server.run("CREATE OR REPLACE FUNCTION wipe() RETURNS int LANGUAGE sql AS 'DELETE FROM faq; SELECT 1'")
+    server.run("CREATE SEQUENCE IF NOT EXISTS tickets")
 
 
 WRITING = [
@@ -105,26 +104,26 @@ WRITING = [
 
 @pytest.mark.usefixtures("writing_function")
 @pytest.mark.parametrize("statement", WRITING)
-def test_nothing_is_written(postgres: Asker, on_server: OnServer, statement: str):
+def test_nothing_is_written(postgres: Asker, server: Server, statement: str):
     assert postgres.error(f"{statement} /* ORDER BY */").code == "sql.query-failed"
-    assert on_server("SELECT count(*) FROM faq") == [(1000,)]
-    assert on_server("SELECT is_called FROM tickets") == [(False,)]
+    assert server.run("SELECT count(*) FROM faq") == [(1000,)]
+    assert server.run("SELECT is_called FROM tickets") == [(False,)]
 
 
-def test_nothing_is_committed(postgres: Asker, on_server: OnServer):
+def test_nothing_is_committed(postgres: Asker, server: Server):
     # Up to version 15 PostgreSQL makes a large object in a read-only transaction too.
     try:
         list(postgres.iterate("SELECT lo_create(0)::text AS made ORDER BY 1"))
     except ValueError as refused:
         assert "read-only" in str(refused)  # noqa: PT017 - newer servers refuse it
-    assert on_server("SELECT count(*) FROM pg_largeobject_metadata") == [(0,)]
+    assert server.run("SELECT count(*) FROM pg_largeobject_metadata") == [(0,)]
 
 
 @pytest.mark.parametrize("how", ["closed", "dropped", "stopped"])
-def test_the_connection_is_closed_when_nobody_reads_on(postgres: Asker, on_server: OnServer, how: str, capfd):
+def test_the_connection_is_closed_when_nobody_reads_on(postgres: Asker, server: Server, how: str, capfd):
     rows = postgres.iterate("SELECT id FROM faq ORDER BY id", fetch_size=2)
     next(rows)
-    assert on_server(OTHERS) == [(1,)]
+    assert server.run(OTHERS) == [(1,)]
     if how == "closed":
         rows.close()
     elif how == "stopped":
@@ -133,17 +132,17 @@ def test_the_connection_is_closed_when_nobody_reads_on(postgres: Asker, on_serve
     del rows
     gc.collect()
     until = time.monotonic() + 5
-    while on_server(OTHERS) != [(0,)]:
+    while server.run(OTHERS) != [(0,)]:
         assert time.monotonic() < until, "the server still has the connection"
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.fixture
-def cut_rows(postgres: Asker, on_server: OnServer):
+def cut_rows(postgres: Asker, server: Server):
     """Rows whose connection the server has ended after the first."""
     rows = postgres.iterate("SELECT id FROM faq ORDER BY id", fetch_size=2)
     next(rows)
-    on_server(OTHERS.replace("count(*)", "pg_terminate_backend(pid)"))
+    server.run(OTHERS.replace("count(*)", "pg_terminate_backend(pid)"))
     return rows
 
 
@@ -178,14 +177,16 @@ def test_a_server_that_does_not_answer_is_given_up(postgres: Asker):
 
 
 def other_url(server: Server, change: str) -> str:
-    unused = server.url().replace(f":{server.port}/", ":1/")
-    return {
-        "password": server.url(password="wrong-4712"),
-        "user": server.url(user="nobody"),
-        "database": server.url().removesuffix("postgres") + "nosuch",
-        "port": unused,
-        "host": server.url().replace("127.0.0.1", "no-such-host.invalid"),
-    }[change]
+    url = make_url(server.url)
+    changed = {
+        "password": url.set(password="wrong-4712"),
+        "user": url.set(username="nobody"),
+        "database": url.set(database="nosuch"),
+        "port": url.set(port=1),
+        "host": url.set(host="no-such-host.invalid"),
+        "reader": url.set(username="reader", password="reader"),
+    }
+    return changed[change].render_as_string(hide_password=False)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_the_server_says_what_is_wrong_with_the_query(postgres: Asker):
 
 
 def test_a_user_without_the_right_to_read_is_told(postgres: Asker, server: Server):
-    url = SecretStr(server.url(user="reader", password="reader"))
+    url = SecretStr(other_url(server, "reader"))
     error = postgres.error("SELECT * FROM faq ORDER BY id", url=url)
     assert error.code == "sql.query-failed"
     assert "permission denied for table faq" in str(error)

@@ -53,16 +53,16 @@ WRITING = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["path", "url"])
+@pytest.mark.parametrize("named", ["path", "url"])
 @pytest.mark.parametrize("statement", WRITING)
-def test_nothing_is_written(sqlite: Asker, sqlite_file: Path, statement: str, kind: str, monkeypatch):
+def test_nothing_is_written(sqlite: Asker, sqlite_file: Path, statement: str, named: str, monkeypatch):
     monkeypatch.chdir(sqlite_file.parent)
-    before = sqlite_file.read_bytes()
-    database = {"url": "sqlite:///faq of 50%25 & more%3F.db"} if kind == "url" else {}
-    error = sqlite.error(f"{statement} -- ORDER BY", **database)
+    file = sqlite_file.rename("faq.db").absolute()
+    before = file.read_bytes()
+    error = sqlite.error(f"{statement} -- ORDER BY", **{named: {"path": "faq.db", "url": "sqlite:///faq.db"}[named]})
     assert error.code == "sql.query-failed"
-    assert sqlite_file.read_bytes() == before
-    assert list(sqlite_file.parent.iterdir()) == [sqlite_file]
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_json_and_full_text_search_can_be_read(sqlite: Asker, sqlite_file: Path):
