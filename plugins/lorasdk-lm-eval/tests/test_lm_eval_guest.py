@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -110,6 +111,18 @@ def test_nothing_is_written_or_warned(capfd: pytest.CaptureFixture[str]):
         warnings.simplefilter("error")
         scores(options("toy_colours", "toy_sums"), FakePredictor(texts={"=": "5"}))
     assert capfd.readouterr() == ("", "")
+
+
+def test_evaluations_in_several_threads_do_not_meet():
+    def one(_number: int) -> list[float]:
+        predictor = FakePredictor(likely=["yellow", "violet"], texts={"2 + 3": "5", "4 + 4": "9"})
+        return scores(options("toy_colours", "toy_sums", num_fewshot=1), predictor)
+
+    state = random.getstate()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(one, range(8)))
+    assert found == [[1.0, 1.0, 0.0, 1.0, 0.0]] * 8
+    assert random.getstate() == state
 
 
 def test_the_predictor_computes_while_the_hosts_state_is_its_own():

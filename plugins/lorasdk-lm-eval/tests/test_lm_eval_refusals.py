@@ -5,39 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 from lm_eval_fakes import FakePredictor, Heard, options, scores
+from lm_eval_tasks import refusal, write_task
 from lorasdk_lm_eval.evaluator import LmEval
 from lorasdk_lm_eval.options import LmEvalOptions
 from pydantic import ValidationError
 
 from lorasdk import DataError, PluginError
-
-LEMON = '{"question": "Which colour has a ripe lemon?", "choices": ["blue", "yellow"], "answer": 1}\n'
-PLAIN = {
-    "dataset_path": "json",
-    "dataset_kwargs": {"data_files": {"test": "rows.jsonl"}},
-    "test_split": "test",
-    "output_type": "generate_until",
-    "doc_to_text": "{{question}}",
-    "doc_to_target": "{{answer}}",
-    "generation_kwargs": {"until": ["\n"]},
-    "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
-}
-
-
-def write_task(folder: Path, **more: object) -> LmEvalOptions:
-    tasks = folder / "tasks"
-    tasks.mkdir(exist_ok=True)
-    (tasks / "rows.jsonl").write_text(LEMON)
-    (tasks / "own.yaml").write_text(yaml.safe_dump({"task": "own", **PLAIN, **more}))
-    return options("own", include_path="tasks")
-
-
-def refusal(folder: Path, asked: LmEvalOptions, kind: type[PluginError | DataError] = PluginError):
-    with pytest.raises(kind) as caught:
-        LmEval().examples(asked, Heard().context(folder))
-    return caught.value.problems
 
 
 def test_a_misspelt_task_is_told_what_it_may_have_meant(tmp_path: Path):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 from lm_eval_fakes import FakePredictor, Heard, options, scores
+from lm_eval_tasks import PLAIN, refusal, write_task
 from lorasdk_lm_eval import LmEvalPlugin
 from lorasdk_lm_eval.evaluator import LmEval
-from test_lm_eval_refusals import PLAIN, refusal, write_task
 
 from lorasdk import PluginError
 
