@@ -30,7 +30,7 @@ def test_steps_smaller_than_min_delta_add_up_to_improvement_only_together():
 
 
 @pytest.mark.parametrize("metrics", [{"loss": 1.0}, {"loss": 1.0, "m": math.nan}])
-def test_a_missing_metric_lists_the_available_ones(metrics: dict[str, float]):
+def test_P91_a_missing_metric_lists_the_available_ones(metrics: dict[str, float]):
     with pytest.raises(TrainingError) as caught:
         MetricWatch("m", higher_is_better=True, stopping=None).judge(metrics)
     assert caught.value.problems[0].allowed == "loss"

@@ -241,7 +241,7 @@ def test_a_metric_may_be_an_evaluator(tiny_model_dir: Path, tmp_path: Path):
     assert "exact_match" in tuner.train().validations[0].metrics
 
 
-def test_an_unknown_metric_is_found_before_any_work(tiny_model_dir: Path, tmp_path: Path):
+def test_P91_an_unknown_metric_is_found_before_any_work(tiny_model_dir: Path, tmp_path: Path):
     with pytest.raises(LorasdkError) as caught:
         tiny_tuner(tiny_model_dir, tmp_path, training={"metric": "bleu"})
     assert caught.value.code == "training.unknown-metric"

@@ -1,101 +1,22 @@
 """What trainings leave behind in a host that trains for months: nothing."""
 
-import ctypes
 import gc
-import itertools
-import tempfile
+import json
+import os
+import subprocess
+import sys
 import weakref
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-import psutil
 import pytest
-from tiny_training import tiny_tuner
+from thirty_trainings import PER_ROUND, ROUNDS, Belongings, Trainings, fail
 
-from lorasdk import FineTuner, StepFinished, StopToken, TrainingError
-from lorasdk.errors import LorasdkError, Problem
+from lorasdk import FineTuner, TrainingError
 from lorasdk.forward.packed import PackedPasses
 
-ROWS = [{"instruction": f"say {i}", "output": "yes" if i % 2 else "no no"} for i in range(4)]
-ROUNDS, PER_ROUND = 5, 6
 GROWTH = 0.02
 """Of the memory that no other process shares: single readings differ by half a percent."""
-
-
-@dataclass(frozen=True)
-class Belongings:
-    """What the process holds when nothing is going on."""
-
-    memory: int
-    objects: int
-    threads: int
-    descriptors: int
-    temporary_files: int
-
-
-def belongings(temporary: Path) -> Belongings:
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    process = psutil.Process()
-    return Belongings(
-        memory=process.memory_full_info().uss,
-        objects=len(gc.get_objects()),
-        threads=process.num_threads(),
-        descriptors=process.num_fds(),
-        temporary_files=len(list(temporary.iterdir())),
-    )
-
-
-class Trainings:
-    """Trainings of every kind, each with a tuner of its own, as a service makes one for each request."""
-
-    def __init__(self, model_dir: Path, folder: Path) -> None:
-        self._model_dir, self._folder, self._numbers = model_dir, folder, itertools.count()
-
-    def one_round(self) -> None:
-        """Six trainings."""
-        self.in_a_block()
-        self.in_a_thread_and_never_closed()
-        self.failing()
-        self.stopped_and_resumed()
-
-    def tuner(self, folder: Path | None = None) -> FineTuner:
-        section = {"training": {"max_steps": 3}, "lora": {"dropout": 0.1}, "data": {"validation": 1}}
-        return tiny_tuner(self._model_dir, folder or self._new_folder(), rows={"train": ROWS}, **section)
-
-    def in_a_block(self) -> None:
-        with self.tuner() as tuner:
-            assert tuner.train().stopped == "finished"
-            tuner.infer("hi")
-
-    def in_a_thread_and_never_closed(self) -> None:
-        assert self.tuner().start().result(60).stopped == "finished"
-
-    def failing(self) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(PackedPasses, "loss", fail)
-            with pytest.raises(LorasdkError):
-                self.tuner().train()
-            with pytest.raises(LorasdkError):
-                self.tuner().start().result(60)
-
-    def stopped_and_resumed(self) -> None:
-        folder, stop = self._new_folder(), StopToken()
-
-        def first(event) -> None:
-            if isinstance(event, StepFinished):
-                stop.stop()
-
-        assert self.tuner(folder).start(on_event=first, stop=stop).result(60).steps == 1
-        assert self.tuner(folder).train(resume="must").resumed_from == 1
-
-    def _new_folder(self) -> Path:
-        return self._folder / str(next(self._numbers))
-
-
-def fail(*_args):
-    raise TrainingError(Problem("training.broken", "broken on purpose"))
 
 
 @pytest.fixture
@@ -104,16 +25,13 @@ def trainings(tiny_model_dir: Path, tmp_path: Path) -> Trainings:
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="asks /proc what belongs to the process")
-def test_X82_thirty_trainings_leave_the_process_as_it_was(trainings: Trainings, tmp_path: Path, monkeypatch):
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    trainings.one_round()
-    before, readings = belongings(temporary), []
-    for _ in range(ROUNDS):
-        trainings.one_round()
-        readings.append(belongings(temporary))
+def test_X82_thirty_trainings_leave_the_process_as_it_was(tiny_model_dir: Path, tmp_path: Path):
+    program = [sys.executable, str(Path(__file__).with_name("thirty_trainings.py")), str(tiny_model_dir), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(program, capture_output=True, text=True, env=environment, check=True)
+    before, *readings = [Belongings(**json.loads(line)) for line in done.stdout.splitlines()]
     after = readings[-1]
+    assert len(readings) == ROUNDS
     # A library may fill a cache of its own now and then; what stays of each training would be many times more.
     assert after.objects - before.objects < ROUNDS * PER_ROUND
     assert (after.threads, after.descriptors) == (before.threads, before.descriptors)
