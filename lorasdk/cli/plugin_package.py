@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-LONGEST = 40
+LONGEST = 20
 """Characters of a name; with more, lines of the package's files would become too long."""
 
 DESCRIPTIONS: dict[Listable, str] = {

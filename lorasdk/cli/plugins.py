@@ -8,7 +8,6 @@ from contextlib import redirect_stdout
 from itertools import groupby
 
 import typer
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,6 +15,10 @@ from lorasdk.cli.arguments import Json
 from lorasdk.cli.output import print_json, results_console, show_problems
 from lorasdk.cli.plugins_new import new
 from lorasdk.plugins import Inventory, Listed, build_manager
+
+BUILTIN = "lorasdk"
+KIND_WIDTH, MAX_NAME_WIDTH = 9, 30
+"""Columns; what is longer goes on in the next line."""
 
 plugins = typer.Typer(name="plugins", pretty_exceptions_enable=False, add_completion=False)
 plugins.command()(new)
@@ -41,18 +44,23 @@ def _plain(offer: Listed) -> dict[str, object]:
 
 
 def _show(inventory: Inventory) -> None:
-    table = Table("kind", "name", "from", "what it is", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in table.columns:
-        column.overflow = "fold"  # a name that is cut off could not be written into a recipe
-    for _, offers in groupby(inventory.offers, key=lambda offer: offer.kind):
+    console = results_console()
+    longest = max(len(offer.name) for offer in inventory.offers)
+    for origin, offers in groupby(sorted(inventory.offers, key=_origin), key=lambda offer: offer.origin):
+        console.print(origin, style="bold", markup=False)
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for width in (1, KIND_WIDTH, min(longest, MAX_NAME_WIDTH), None):
+            table.add_column(width=width, overflow="fold")  # a name that is cut off could not be written into a recipe
         for offer in offers:
-            table.add_row(*_cells(offer))
-        table.add_section()
-    results_console().print(table)
+            table.add_row("", offer.kind, escape(offer.name), _told(offer))
+        console.print(table)
     show_problems(inventory.problems)
     show_problems(inventory.hints, label="[yellow]hint[/]")
 
 
-def _cells(offer: Listed) -> tuple[str, str, str, str]:
-    told = escape(offer.summary) if offer.usable else "[red]cannot be used[/]: see below"
-    return offer.kind, escape(offer.name), escape(offer.origin), told
+def _origin(offer: Listed) -> tuple[bool, str]:
+    return offer.origin != BUILTIN, offer.origin
+
+
+def _told(offer: Listed) -> str:
+    return escape(offer.summary) if offer.usable else "[red]cannot be used[/]: see the error"

@@ -85,7 +85,7 @@ def _hints(shelf: Shelf, registries: Sequence[Registry[Any]]) -> Iterator[Proble
         offered = _offered(shelf, registries, plugin, entry)
         if shelf.implements(plugin, "on_event") and (entry.kind == OBSERVER or plugin not in observing):
             name = entry.point.name if entry.kind == OBSERVER else f"{OBSERVER}.{entry.name}"
-            offered[name] = "an observer of events"
+            offered[name] = "an on_event"
         if entry.kind == OBSERVER and entry.point.name not in offered:
             yield _hears_nothing(entry)
         unsaid = [name for name in offered if (entry.origin, name) not in declared]
@@ -127,7 +127,7 @@ def _says_nothing(entry: Entry, unsaid: Sequence[str]) -> Problem:
 def _offers_more(entry: Entry, unsaid: Mapping[str, str]) -> Problem:
     return Problem(
         code="plugin.undeclared-offer",
-        message=f"it also has {', '.join(unsaid.values())}, which no entry point says, so nobody gets it",
+        message=f"it also has {' and '.join(unsaid.values())}, which no entry point says, so nobody gets it",
         place=entry.origin,
         fix=f"add {_lines(entry, unsaid)} under [project.entry-points.lorasdk]",
     )

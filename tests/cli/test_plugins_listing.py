@@ -1,6 +1,7 @@
 """`lorasdk plugins`: a table for people, a document for machines, and exit code 0 whatever fails."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -32,14 +33,21 @@ def installed(monkeypatch, tmp_path: Path):
     return make
 
 
-def test_what_is_installed_is_a_table_of_80_columns(plugins, installed):
+def listed(out: str, origin: str) -> list[str]:
+    """Lines below an origin, with single spaces."""
+    (block,) = re.findall(rf"^{re.escape(origin)}\n((?: .*\n)+)", out, re.MULTILINE)
+    return [" ".join(line.split()) for line in block.splitlines()]
+
+
+def test_what_is_installed_is_listed_by_distribution_in_80_columns(plugins, installed):
     installed("lorasdk-customer-relations", loader("customer_relations"), "loader.customer_relations")
     out, err = plugins()
     assert err == ""
     assert max(map(len, out.splitlines())) <= 80
-    (row,) = [line.split() for line in out.splitlines() if "customer_relations" in line]
-    assert row[:4] == ["loader", "customer_relations", "lorasdk-customer-relations", "1.0"]
-    assert ["evaluator", "exact_match", "lorasdk"] in [line.split()[:3] for line in out.splitlines()]
+    assert listed(out, "lorasdk")[0] == "loader file JSON Lines, JSON, CSV or Parquet on this"
+    assert "evaluator exact_match the whole answer equals the reference" in listed(out, "lorasdk")
+    rows = ["loader customer_relations Rows of customer_relations."]
+    assert listed(out, "lorasdk-customer-relations 1.0") == rows
 
 
 def test_P86_what_failed_is_told_like_an_error_and_the_rest_is_listed(plugins, installed):
@@ -49,9 +57,8 @@ def test_P86_what_failed_is_told_like_an_error_and_the_rest_is_listed(plugins, i
     assert "error plugin.failed-to-load lorasdk-bad 1.0: ModuleNotFoundError: No module named" in err
     assert "fix: repair or uninstall the plugin" in err
     assert "Traceback" not in err
-    lines = [" ".join(line.split()) for line in out.splitlines()]
-    assert "loader crm lorasdk-bad 1.0 cannot be used: see the error" in lines
-    assert "loader good lorasdk-good 1.0 Rows of good." in lines
+    assert listed(out, "lorasdk-bad 1.0") == ["loader crm cannot be used: see the error"]
+    assert listed(out, "lorasdk-good 1.0") == ["loader good Rows of good."]
 
 
 def test_a_hint_says_what_an_author_should_write(plugins, installed):

@@ -136,7 +136,7 @@ def test_what_is_offered_beyond_the_entry_points_is_told_once(installed):
     assert [(offer.kind, offer.name) for offer in foreign(inventory)] == [("loader", "crm")]
     (hint,) = inventory.hints
     assert hint.code == "plugin.undeclared-offer"
-    assert hint.message.startswith("it also has the data loader 'lead', an observer of events,")
+    assert hint.message.startswith("it also has the data loader 'lead' and an on_event,")
     assert '"loader.lead" = "lorasdk_both:plugin", "observer.crm" = "lorasdk_both:plugin"' in hint.fix
 
 
