@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -77,7 +78,10 @@ def sqlite_file(options: SqlOptions, context: LoadContext) -> Path:
     Raises:
         DataError: there is none.
     """
-    path = (context.base_dir / Path(options.path or "").expanduser()).absolute()
+    path = Path(options.path or "")
+    with suppress(RuntimeError):  # `~somebody` who has no home here stays as written, and is missed as any other file
+        path = path.expanduser()
+    path = (context.base_dir / path).absolute()
     _require_file(path, f"data.{context.split}.path", context)
     return path
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, CursorResult
 LIBPQ_DRIVERS = frozenset({"psycopg", "psycopg2"})
 MYSQL_DRIVERS = frozenset({"pymysql", "mysqldb"})
 SQLITE_STEPS = 10_000
-"""Steps of SQLite's machine between two looks at the clock: a fraction of a millisecond."""
+"""Steps of SQLite's machine between two looks at the clock."""
 SQLITE_REFUSED = frozenset({sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA})
 """What could make or change files although no row is written, or make the connection writable again."""
 

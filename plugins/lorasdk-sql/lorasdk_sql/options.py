@@ -54,7 +54,7 @@ class SqlOptions(BaseModel):
     parameters: dict[Name, Parameter] = Field(default_factory=dict)
     """Values of the bound parameters by name: a text, a number, true, false, null, or a list of them for `IN :name`."""
     fetch_size: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] = 1000
-    """Rows per round trip to the database, and most rows in memory at a time."""
+    """Rows per round trip to the database; no more than two such lots are in memory, however many rows there are."""
     timeout: Seconds = 60.0
     """Seconds to wait for the connection, and for each answer of the database, where its driver can limit them."""
 

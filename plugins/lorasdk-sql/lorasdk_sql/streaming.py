@@ -19,7 +19,7 @@ from lorasdk_sql.waiting import Waiting
 
 
 def stream_rows(database: Database, options: SqlOptions, context: LoadContext) -> Iterator[Row]:
-    """Yield rows as they come; never more than `fetch_size` of them are here at once.
+    """Yield rows as they come, `fetch_size` of them a round trip.
 
     Raises:
         DataError: no connection, no answer, no rows, or two columns of one name.

@@ -207,6 +207,16 @@ def test_the_driver_says_why_there_is_no_connection(postgres: Asker, server: Ser
     assert "4712" not in str(error)
 
 
+def test_P94_neither_password_nor_values_are_logged(postgres: Asker, caplog):
+    caplog.set_level("DEBUG", logger="sqlalchemy")
+    caplog.set_level("DEBUG", logger="psycopg")
+    postgres.rows("SELECT id FROM faq WHERE question = :question ORDER BY id", parameters={"question": "hunter2"})
+    postgres.error("SELECT nosuch FROM faq WHERE question = :question ORDER BY id", parameters={"question": "hunter2"})
+    assert "SELECT id FROM faq" in caplog.text
+    assert PASSWORD not in caplog.text
+    assert "hunter2" not in caplog.text
+
+
 def test_the_server_says_what_is_wrong_with_the_query(postgres: Asker):
     assert 'syntax error at or near "FORM"' in str(postgres.error("SELECT * FORM faq ORDER BY id"))
     assert 'relation "nosuch" does not exist' in str(postgres.error("SELECT * FROM nosuch ORDER BY id"))

@@ -1,10 +1,12 @@
 import gc
+import shutil
 import sqlite3
 import threading
 import tracemalloc
 from pathlib import Path
 
 import pytest
+from lorasdk_sql.manners import Other
 from sql_asking import PLACE, Asker
 
 from lorasdk.stopping import StopRequestedError
@@ -65,6 +67,27 @@ def test_nothing_is_written(sqlite: Asker, sqlite_file: Path, statement: str, na
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_of_a_database_of_which_nothing_is_known_nothing_is_committed(sqlite: Asker, sqlite_file: Path, monkeypatch):
+    monkeypatch.setattr("lorasdk_sql.database.manners_of", lambda _backend, _driver: Other())
+    monkeypatch.chdir(sqlite_file.parent)
+    url = f"sqlite:///{sqlite_file.rename('faq.db').absolute()}"
+    assert len(sqlite.rows("DELETE FROM faq RETURNING id -- ORDER BY", url=url)) == 10
+    assert len(sqlite.rows("SELECT id FROM faq ORDER BY id", url=url)) == 10
+
+
+def test_a_file_with_a_write_ahead_log_is_left_as_it_was(sqlite: Asker, sqlite_file: Path, tmp_path: Path):
+    writer = sqlite3.connect(sqlite_file, isolation_level=None)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("INSERT INTO faq (question) VALUES ('logged')")
+    crashed = tmp_path / "crashed.db"  # as a program leaves it that is killed
+    shutil.copy(sqlite_file, crashed)
+    shutil.copy(f"{sqlite_file}-wal", f"{crashed}-wal")
+    writer.close()
+    before = crashed.read_bytes()
+    assert sqlite.rows("SELECT question FROM faq ORDER BY id DESC", path="crashed.db")[0] == {"question": "logged"}
+    assert crashed.read_bytes() == before
+
+
 def test_json_and_full_text_search_can_be_read(sqlite: Asker, sqlite_file: Path):
     with sqlite3.connect(sqlite_file) as connection:
         connection.execute("CREATE VIRTUAL TABLE search USING fts5(body)")
@@ -107,10 +130,10 @@ def test_a_query_that_does_not_end_is_interrupted(sqlite: Asker):
 
 
 def test_the_time_that_the_reader_takes_is_not_the_databases(sqlite: Asker):
-    rows = sqlite.iterate("SELECT id FROM faq ORDER BY id", fetch_size=1, timeout=0.05)
+    rows = sqlite.iterate(COUNT.format(2000) + "SELECT i FROM n /* ORDER BY: as made */", fetch_size=1, timeout=0.05)
     next(rows)
     threading.Event().wait(0.1)
-    assert len(list(rows)) == 9
+    assert len(list(rows)) == 1999
 
 
 def test_a_lock_is_waited_for_as_long_as_the_timeout_says(sqlite: Asker, sqlite_file: Path):
@@ -122,7 +145,10 @@ def test_a_lock_is_waited_for_as_long_as_the_timeout_says(sqlite: Asker, sqlite_
     assert "locked" in str(error)
 
 
-@pytest.mark.parametrize(("name", "why"), [("absent.db", "no such SQLite file"), (".", "folder")])
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("absent.db", "no such SQLite file"), ("~no-such-user/a.db", "no such SQLite file"), (".", "folder")],
+)
 def test_a_file_that_is_none_is_missed_without_a_connection(sqlite: Asker, name: str, why: str):
     (problem,) = sqlite.check("SELECT 1 ORDER BY 1", path=name)
     assert (problem.code, problem.place, problem.field) == ("sql.no-file", PLACE, "data.train.path")
