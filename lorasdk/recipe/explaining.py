@@ -186,8 +186,8 @@ def _wrong_value(detail: ErrorDetails, location: Location, data: object, allowed
         place=context.place(full, False),
         field=dotted(full),
         found="a secret" if allowed.secret(location) else shown(found),
-        allowed=allowed.words(location),
-        fix=_fix(found, allowed.choices(location)),
+        allowed="" if own_words else allowed.words(location),
+        fix="change it as the message says" if own_words else _fix(found, allowed.choices(location)),
     )
     return Finding(problem, location, rule=own_words, speaks_about=(location,))
 

@@ -37,7 +37,7 @@ def resolve_secret(value: object, *, field: str, place: str) -> tuple[SecretStr 
             field=field,
             found="a literal value",
             allowed="a reference to an environment variable, ${env:NAME}; in code also a pydantic.SecretStr",
-            fix=f"set an environment variable and write {name}: ${{env:HF_TOKEN}}",
+            fix=f"set an environment variable and write {name}: ${{env:{_variable(name)}}}",
         )
     if secret := os.environ.get(match[1]):
         return SecretStr(secret), None
@@ -50,6 +50,11 @@ def resolve_secret(value: object, *, field: str, place: str) -> tuple[SecretStr 
         allowed="the name of a variable that is set",
         fix=f"export {match[1]}=… before starting the program, or delete {name}",
     )
+
+
+def _variable(name: str) -> str:
+    # The hub's own name for its token, which many have set already.
+    return "HF_TOKEN" if name == "token" else name.upper()
 
 
 def stray_references(data: object, origin: Origin) -> list[Problem]:

@@ -81,7 +81,7 @@ def announced(log: EventLog, emit: Emit) -> Iterator[Emit]:
     except LorasdkError as error:
         announce(RunFailed(error.code, str(error)))
         raise
-    except Exception as error:
+    except BaseException as error:  # Ctrl-C too: a run that is over must not look as if it went on
         announce(RunFailed(type(error).__name__, str(error)))
         raise
 

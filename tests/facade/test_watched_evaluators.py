@@ -6,7 +6,7 @@ import pydantic
 import pytest
 from tiny_training import ROWS, tiny_recipe
 
-from lorasdk import ComparisonFinished, Example, FineTuner, Message, PluginError, StopToken, hookimpl
+from lorasdk import ComparisonFinished, Example, FineTuner, Message, PluginError, RunFailed, StopToken, hookimpl
 
 
 class Watched:
@@ -90,3 +90,13 @@ def test_evaluators_with_examples_of_their_own_need_no_test_rows(tiny_model_dir:
     report = tuner.evaluate(on_event=events.append)
     assert (report.rows, report.scores[0].rows) == (0, 3)
     assert ComparisonFinished(result.adapter_dir, 0, {"watched": 1.0}, {"watched": 1.0}) in events
+
+
+def test_ctrl_c_is_the_end_of_a_run_too(tiny_model_dir: Path, tmp_path: Path):
+    def interrupted(*_given):
+        raise KeyboardInterrupt
+
+    events: list[object] = []
+    with pytest.raises(KeyboardInterrupt):
+        watching(tiny_model_dir, tmp_path, interrupted).train(on_event=events.append)
+    assert events[-1] == RunFailed("KeyboardInterrupt", "")
