@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from lorasdk.contracts import BringingExamples
 from lorasdk.errors import InferenceError
+from lorasdk.eval_report import EvalReport
 from lorasdk.events import ComparisonFinished, Emit
 from lorasdk.refusals import no_longer_wanted
-from lorasdk.results import Completion, EvalReport, PreviewRow
+from lorasdk.results import Completion, PreviewRow
 from lorasdk.stopping import StopRequestedError, StopToken
 from lorasdk.tuner_state import TunerState
 

@@ -12,13 +12,14 @@ from lorasdk.announcing import OnEvent
 from lorasdk.background.run import Run
 from lorasdk.background.starting import Isolation, start_run
 from lorasdk.contracts import Row
+from lorasdk.eval_report import EvalReport
 from lorasdk.opening import open_adapter, open_recipe
 from lorasdk.plugins import build_manager
 from lorasdk.plugins.functions import RowsFunction, ScoreFunction, with_functions
 from lorasdk.recipe import Recipe, load_recipe
 from lorasdk.recipe.loading import RecipeSource
 from lorasdk.recipe.overrides import Overrides
-from lorasdk.results import Completion, EvalReport, PreviewRow, TrainResult
+from lorasdk.results import Completion, PreviewRow, TrainResult
 from lorasdk.stopping import StopToken
 from lorasdk.train_options import Resume, TrainOptions
 from lorasdk.tuner_state import TunerState

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lorasdk.errors import Problem
-
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -140,47 +138,3 @@ class TrainResult:
         """Mean training loss over the last tenth of the steps, in nats per supervised token."""
         tail = self.history[-max(1, len(self.history) // 10) :]
         return sum(point.loss for point in tail) / len(tail)
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One evaluator's aggregate for the untouched base and for the tuned model."""
-
-    evaluator: str
-    """Name of the evaluator."""
-    base: float
-    """Aggregate of the base model's scores: their mean, unless the evaluator has another."""
-    tuned: float
-    """Aggregate of the scores with the adapter."""
-    base_rows: tuple[float, ...]
-    """Score of each row, base model."""
-    tuned_rows: tuple[float, ...]
-    """Score of each row, with the adapter."""
-
-    @property
-    def rows(self) -> int:
-        """Rows that were scored: the test rows, or those that the evaluator brought."""
-        return len(self.base_rows)
-
-
-@dataclass(frozen=True, slots=True)
-class EvalReport:
-    """Base against tuned on the same held-out rows."""
-
-    rows: int
-    """How many rows were scored."""
-    scores: tuple[Score, ...]
-    """One per evaluator, in the recipe's order."""
-    seconds: float
-    """Duration."""
-    failures: tuple[Problem, ...] = ()
-    """Evaluators that failed, and why; they have no score."""
-
-    def __str__(self) -> str:
-        width = max([len("evaluator"), *(len(score.evaluator) for score in self.scores)])
-        head = f"{'evaluator':<{width}}    base   tuned   change   ({self.rows} rows)"
-        lines = [
-            f"{score.evaluator:<{width}}  {score.base:6.3f}  {score.tuned:6.3f}  {score.tuned - score.base:+7.3f}"
-            for score in self.scores
-        ]
-        return "\n".join([head, *lines, *(f"failed: {problem}" for problem in self.failures)])

@@ -14,8 +14,9 @@ from lorasdk.cli.output import print_json, results_console
 from lorasdk.cli.progress import shown_progress
 from lorasdk.cli.shipped import shipped_recipe
 from lorasdk.cli.train import summary
+from lorasdk.eval_report import EvalReport
 from lorasdk.finetuner import FineTuner
-from lorasdk.results import Completion, EvalReport, TrainResult
+from lorasdk.results import Completion, TrainResult
 
 RECIPE = "wordnet-kinds"
 QUESTION = (

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lorasdk.errors import DataError, PluginError, Problem
+from lorasdk.eval_report import EvalReport, Score
 from lorasdk.evaluation.remembering import RememberingPredictor
 from lorasdk.evaluation.scoring import Subject, aggregate, score
 from lorasdk.resolving import BoundEvaluator
-from lorasdk.results import EvalReport, Score
 
 
 def compare(evaluators: Sequence[BoundEvaluator], *, base: Subject, tuned: Subject) -> EvalReport:

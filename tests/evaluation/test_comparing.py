@@ -6,12 +6,13 @@ import pytest
 from lorasdk.builtin.exact_match import ExactMatch, ExactMatchOptions
 from lorasdk.contracts import EvaluationContext, Example, Message
 from lorasdk.errors import DataError, PluginError, Problem
+from lorasdk.eval_report import EvalReport
 from lorasdk.evaluation.comparing import compare
 from lorasdk.evaluation.remembering import RememberingPredictor
 from lorasdk.evaluation.scoring import Subject
 from lorasdk.events import Notice
 from lorasdk.resolving import BoundEvaluator
-from lorasdk.results import AnswerScore, Completion, EvalReport
+from lorasdk.results import AnswerScore, Completion
 
 EXAMPLES = [Example(i, (Message("user", f"q{i}"), Message("assistant", "Yes."))) for i in range(4)]
 
