@@ -50,6 +50,11 @@ def test_the_fingerprint_depends_on_the_meaning(other):
     assert load_recipe(other).fingerprint != load_recipe(TEXT).fingerprint
 
 
+@pytest.mark.parametrize("section", ["evaluation: {forgetting: false}", "evaluation: {max_forgetting: 0.1}"])
+def test_what_is_measured_beside_the_scores_is_no_part_of_the_fingerprint(section: str):
+    assert load_recipe(TEXT + section).fingerprint == load_recipe(TEXT).fingerprint
+
+
 def test_the_fingerprint_is_64_hexadecimal_digits_and_stays_the_same_between_releases():
     minimal = load_recipe("version: 1\nname: x\ndata: {train: a}\n")
     assert minimal.fingerprint == "c1ca14d3b90b647fce01c2d6c2d52e4723f051adca306dfe7ff7bf96a67d43e8"

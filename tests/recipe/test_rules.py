@@ -26,6 +26,19 @@ def test_R11_epochs_and_max_steps_names_both_and_what_to_delete():
     assert problem.fix.startswith("delete `epochs`")
 
 
+def test_a_bound_on_what_is_not_measured_names_both_and_what_to_delete():
+    (problem,) = problems("evaluation: {forgetting: false, max_forgetting: 0.1}\n")
+    assert (problem.code, problem.place) == ("recipe.forgetting-unmeasured", "<text>:4:33")
+    assert "`forgetting: false`" in problem.fix
+    assert "`max_forgetting`" in problem.fix
+
+
+@pytest.mark.parametrize("bound", ["0", "-0.1", ".inf", ".nan"])
+def test_a_bound_on_forgetting_is_a_positive_number(bound: str):
+    (problem,) = problems(f"evaluation: {{max_forgetting: {bound}}}\n")
+    assert problem.field == "evaluation.max_forgetting"
+
+
 @pytest.mark.parametrize(
     "text",
     [

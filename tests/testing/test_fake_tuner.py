@@ -11,6 +11,7 @@ from lorasdk import (
     BaseModelLoaded,
     DataError,
     EvaluationFinished,
+    PluginError,
     RecipeError,
     ResourceError,
     RunFailed,
@@ -20,6 +21,7 @@ from lorasdk import (
     StepFinished,
     StopToken,
     TrainingError,
+    hookimpl,
     read_events,
 )
 from lorasdk.errors import Problem
@@ -143,3 +145,25 @@ print(sorted({{"torch", "transformers", "peft", "bitsandbytes", "datasets"}} & s
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_two_tuners_do_not_see_each_others_plugins(tmp_path: Path):
+    def only_here(answer: str) -> float:
+        return 1.0
+
+    heard: list[object] = []
+
+    class Listener:
+        @hookimpl
+        def on_event(self, event):
+            heard.append(event)
+
+    recipe = {"name": "parity", "output_dir": str(tmp_path), "evaluation": {"evaluators": ["mine"]}}
+    first = fake_finetuner(recipe, evaluators={"mine": only_here}, plugins=[Listener()], data={"train": ROWS})
+    with pytest.raises(PluginError, match="no evaluator is called 'mine'"):
+        fake_finetuner(recipe, data={"train": ROWS})
+    second = fake_finetuner({**recipe, "evaluation": {}}, data={"train": ROWS})
+    second.train()
+    assert heard == []
+    first.train()
+    assert heard
