@@ -15,8 +15,13 @@ PATHS = frozenset({"path"})
 ADDED_SINCE: Mapping[str, Any] = MappingProxyType({"pack_tokens": None, "memory_gb": None, "on_loss_spike": "tell"})
 """Fields of `training` that came later, and what they are when unset: then they are no part of the meaning, so that
 fingerprints stay."""
-WITHOUT_EFFECT = frozenset({"checkpoint_every_steps", "keep_checkpoints"})
-"""Fields of `training` that decide nothing about the adapter."""
+WITHOUT_EFFECT: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "training": frozenset({"checkpoint_every_steps", "keep_checkpoints"}),
+        "evaluation": frozenset({"forgetting", "max_forgetting"}),
+    }
+)
+"""By section: fields that decide nothing about the adapter, nor what it scores."""
 _PATH_STARTS = ("./", "../", "/", "~")
 
 
@@ -27,10 +32,9 @@ def canonical(values: Mapping[str, Any]) -> str:
     number; a training that says neither epochs nor steps means 3 epochs.
     """
     meaning = {key: value for key, value in values.items() if key not in {"name", "output_dir"}}
+    meaning |= {section: with_effect(section, meaning[section]) for section in WITHOUT_EFFECT}
     training = {
-        key: value
-        for key, value in meaning["training"].items()
-        if key not in WITHOUT_EFFECT and (key not in ADDED_SINCE or value != ADDED_SINCE[key])
+        key: value for key, value in meaning["training"].items() if key not in ADDED_SINCE or value != ADDED_SINCE[key]
     }
     unlimited = training["epochs"] is None and training["max_steps"] is None
     meaning["training"] = {**training, "epochs": DEFAULT_EPOCHS} if unlimited else training
@@ -38,6 +42,11 @@ def canonical(values: Mapping[str, Any]) -> str:
         if meaning["base_model"][key].startswith(_PATH_STARTS):
             meaning["base_model"] = {**meaning["base_model"], key: posixpath.normpath(meaning["base_model"][key])}
     return json.dumps(_normal(meaning), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+
+def with_effect(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a section without the fields that decide nothing about the adapter."""
+    return {key: value for key, value in values.items() if key not in WITHOUT_EFFECT[section]}
 
 
 def _normal(value: Any, key: str = "") -> Any:  # noqa: ANN401 - JSON

@@ -66,6 +66,20 @@ def training_breaches(
     return found
 
 
+def evaluation_breaches(*, forgetting: bool, max_forgetting: float | None) -> list[Breach]:
+    """Say what in `evaluation` contradicts itself."""
+    if forgetting or max_forgetting is None:
+        return []
+    return [
+        Breach(
+            code="recipe.forgetting-unmeasured",
+            message="evaluation.max_forgetting bounds what evaluation.forgetting: false leaves unmeasured",
+            fields=(("max_forgetting",), ("forgetting",)),
+            fix="delete `forgetting: false` to measure and keep the bound, or delete `max_forgetting`",
+        )
+    ]
+
+
 def split_breaches(*, fraction: float | None, rows: int | None) -> list[Breach]:
     """Say whether a held-out part is not described exactly once."""
     if (fraction is None) != (rows is None):

@@ -24,7 +24,7 @@ from lorasdk.recipe.fields import (
     StrictBool,
     Text,
 )
-from lorasdk.recipe.rules import refuse, training_breaches
+from lorasdk.recipe.rules import evaluation_breaches, refuse, training_breaches
 
 __all__ = [
     "BaseModelSection",
@@ -200,6 +200,15 @@ class EvaluationSection(Section):
     """Registered evaluators; a plain string is short for `{name: …}`."""
     max_rows: Count | None = None
     """Score only this many rows, from the start."""
+    forgetting: StrictBool = True
+    """Measure on general prompts how far the tuned model has moved away from the base; takes a pass over 40 prompts."""
+    max_forgetting: Annotated[Finite, Field(gt=0)] | None = None
+    """Largest Kullback-Leibler divergence from the base on the general prompts, in nats per token; a report above it
+    says so. No bound when left out."""
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        return refuse(self, *evaluation_breaches(forgetting=self.forgetting, max_forgetting=self.max_forgetting))
 
 
 class GenerationSection(Section):

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from lorasdk.contracts import VALIDATION_METRICS
 from lorasdk.errors import CheckpointError, Problem
 from lorasdk.recipe import Recipe
-from lorasdk.recipe.meaning import WITHOUT_EFFECT
+from lorasdk.recipe.meaning import with_effect
 
 Identity: TypeAlias = Mapping[str, Any]
 
@@ -35,15 +35,15 @@ MACHINE = "machine"
 def recipe_identity(recipe: Recipe) -> dict[str, Any]:
     """The recipe's part."""
     values = recipe.dump()
-    training = {key: value for key, value in values["training"].items() if key not in WITHOUT_EFFECT}
     sections = {
         "base_model": {key: value for key, value in values["base_model"].items() if key not in BASE},
         "data": {key: value for key, value in values["data"].items() if key not in SOURCES},
         "lora": values["lora"],
-        "training": training,
+        "training": with_effect("training", values["training"]),
     }
     if recipe.training.metric not in VALIDATION_METRICS:
-        sections |= {"evaluation": values["evaluation"], "generation": values["generation"]}
+        evaluation = with_effect("evaluation", values["evaluation"])
+        sections |= {"evaluation": evaluation, "generation": values["generation"]}
     return {f"{section}.{key}": value for section, part in sections.items() for key, value in part.items()}
 
 
