@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from lorasdk.events import Emit, Event
+from lorasdk.events import Event
 from lorasdk.plugins import Manager
 
 logger = logging.getLogger(__name__)
@@ -13,23 +15,31 @@ logger = logging.getLogger(__name__)
 OnEvent = Callable[[Event], None]
 
 
-def emitter(manager: Manager, on_event: OnEvent | None) -> Emit:
-    """Announce to plugins and to `on_event`; one that raises is logged and the work goes on.
+@dataclass(frozen=True)
+class Announcer:
+    """What work calls with each event; whoever raises is logged, and the work goes on."""
 
-    With the first event come the manager's news: which plugins failed, and which were replaced.
-    """
+    manager: Manager
+    """Of the observing plugins."""
+    on_event: OnEvent | None
+    """The host's callback."""
+    run_dir: Path | None = None
+    """The run that the work belongs to, for plugins that hear several at once."""
 
-    def tell(event: Event) -> None:
-        manager.announce(event)
-        if on_event is not None:
+    def __call__(self, event: Event) -> None:
+        """Announce `event`; after the first come the manager's news: plugins that failed, and replacements."""
+        self._tell(event)
+        for notice in self.manager.news():
+            self._tell(notice)
+
+    def of_run(self, run_dir: Path) -> Announcer:
+        """The same for what happens in a run."""
+        return replace(self, run_dir=run_dir)
+
+    def _tell(self, event: Event) -> None:
+        self.manager.announce(event, self.run_dir)
+        if self.on_event is not None:
             try:
-                on_event(event)
+                self.on_event(event)
             except Exception:  # an observer must not be able to stop the work it observes
                 logger.exception("on_event failed at %s", type(event).__name__)
-
-    def emit(event: Event) -> None:
-        tell(event)
-        for notice in manager.news():
-            tell(notice)
-
-    return emit

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from lorasdk.announcing import OnEvent, emitter
+from lorasdk.announcing import Announcer, OnEvent
 from lorasdk.artifacts.passport import Passport, read_passport
 from lorasdk.contracts import Example
 from lorasdk.data.examples import Examples
@@ -53,9 +53,9 @@ class TunerState:
         self._loading = threading.RLock()
         self._training = threading.Lock()
 
-    def emitter(self, on_event: OnEvent | None) -> Emit:
+    def emitter(self, on_event: OnEvent | None) -> Announcer:
         """What this tuner's work calls with each event."""
-        return emitter(self.manager, on_event)
+        return Announcer(self.manager, on_event)
 
     def read(self, emit: Emit, *, between: Callable[[], None] = lambda: None) -> dict[str, Examples]:
         """All splits, read at the first call; `between` is called before each example and may raise."""
@@ -73,7 +73,7 @@ class TunerState:
                 self._bench = self.rooms.open(self.resolved, trust_remote_code=self.trust_remote_code, emit=emit)
             return self._bench
 
-    def train(self, emit: Emit, stop: StopToken, options: TrainOptions) -> TrainResult:
+    def train(self, emit: Announcer, stop: StopToken, options: TrainOptions) -> TrainResult:
         """Train; afterwards the tuner answers with the new adapter.
 
         If it fails, the tuner answers with the adapter it had before, if any.
@@ -81,7 +81,7 @@ class TunerState:
         with self.exclusively():
             return self.train_exclusively(emit, stop, options)
 
-    def train_exclusively(self, emit: Emit, stop: StopToken, options: TrainOptions) -> TrainResult:
+    def train_exclusively(self, emit: Announcer, stop: StopToken, options: TrainOptions) -> TrainResult:
         """The same for a caller that has claimed the tuner with `exclusively`."""
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise TrainingError(several_processes(os.environ["WORLD_SIZE"]))
@@ -90,7 +90,8 @@ class TunerState:
             splits = self._read_unless_stopped(emit, stop)
             run_dir = run_dir_for(self.resolved.recipe, options.resume)
             self.close()
-            with run_lock(run_dir, emit=emit), EventLog(run_dir / EVENTS) as log, announced(log, emit) as told:
+            tell = emit.of_run(run_dir)
+            with run_lock(run_dir, emit=tell), EventLog(run_dir / EVENTS) as log, announced(log, tell) as told:
                 order = TrainingOrder(splits, run_dir, told, stop, began, options.allow_changes)
                 result, base_changed = self.rooms.train(self.bench(told), order)
             if base_changed:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 
 import pytest
+
+from lorasdk.plugins import discovery
 
 
 def install(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, source: str, *entries: str) -> None:
@@ -26,8 +29,15 @@ def install(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, source: st
     lines = [entry if "=" in entry else f"{entry} = {module}:plugin" for entry in entries]
     (info / "entry_points.txt").write_text("\n".join(["[lorasdk]", *lines]) + "\n")
     monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setattr(discovery, "entry_points", lambda group: entries_in(folder, group))
     if str(folder) not in sys.path:
         monkeypatch.syspath_prepend(str(folder))
+
+
+def entries_in(folder: Path, group: str) -> list[EntryPoint]:
+    """Those of the test's packages alone, whatever else is installed where the tests run."""
+    found = [entry for each in distributions(path=[str(folder)]) for entry in each.entry_points]
+    return [entry for entry in found if entry.group == group]
 
 
 LOADER = '''

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorasdk.contracts import DataLoader, Evaluator, ModelSource
@@ -60,11 +61,16 @@ class Manager:
         """Names of what hears events, in their order; imports them."""
         return tuple(observer.name for observer in self.listening())
 
-    def announce(self, event: Event) -> None:
-        """Hand `event` to each observing plugin; one that raises is logged and the others still hear it."""
+    def announce(self, event: Event, run_dir: Path | None = None) -> None:
+        """Hand `event` to each observing plugin; one that raises is logged and the others still hear it.
+
+        Args:
+            event: what happened.
+            run_dir: folder of the run in which it happened; None outside of one.
+        """
         for observer in self.listening():
             try:
-                observer.hear(event)
+                observer.hear(event, run_dir)
             except Exception:  # an observer must not be able to stop the work it observes
                 logger.exception("plugin %s failed in on_event", observer.name)
 

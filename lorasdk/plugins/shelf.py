@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -29,9 +30,9 @@ class Observer:
     arguments: tuple[str, ...]
     """Those that it takes of the hook's."""
 
-    def hear(self, event: object) -> None:
-        """Call it; whatever it raises goes through."""
-        given = {"event": event}
+    def hear(self, event: object, run_dir: Path | None) -> None:
+        """Call it with those of the hook's arguments that it takes; whatever it raises goes through."""
+        given = {"event": event, "run_dir": run_dir}
         self.function(**{name: given[name] for name in self.arguments})
 
 

@@ -12,6 +12,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from lorasdk.contracts import DataLoader, Evaluator, ModelSource
     from lorasdk.events import Event
@@ -91,8 +92,15 @@ class Hooks:
         """
 
     @hookspec
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: Event, run_dir: Path | None) -> None:
         """Observe what running work announces; an exception here is logged and never stops a run.
+
+        It is called in the thread that works, so be quick. Take of the arguments what you need.
+
+        Args:
+            event: what happened.
+            run_dir: folder of the run in which it happened, which tells runs apart that go on at once; None outside of
+                a run, as when rows are read or questions answered.
 
         Example:
             >>> import lorasdk

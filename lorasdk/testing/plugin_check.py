@@ -54,7 +54,7 @@ def check_plugin(plugin: object, *, options: Mapping[str, Mapping[str, object]] 
     manager = build_manager([plugin], discover=False)
     with _watched(findings), tempfile.TemporaryDirectory() as folder:
         offered = _check_components(manager, options, Path(folder), findings)
-        _check_observer(manager, findings)
+        _check_observer(manager, Path(folder), findings)
     entries = entries_of(plugin)
     if entries:
         check_entries(entries, offered, observes=bool(manager.listening()), findings=findings)
@@ -83,10 +83,10 @@ def _own(registry: Registry[Any]) -> list[str]:
     return [name for name, offer in registry.everything().items() if offer.origin == APPLICATION]
 
 
-def _check_observer(manager: Manager, findings: Findings) -> None:
+def _check_observer(manager: Manager, folder: Path, findings: Findings) -> None:
     for event in one_of_each():
         for observer in manager.listening():
-            findings.attempt(f"on_event of {type(event).__name__}", partial(observer.hear, event))
+            findings.attempt(f"on_event of {type(event).__name__}", partial(observer.hear, event, folder))
 
 
 @contextmanager

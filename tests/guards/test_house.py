@@ -31,7 +31,7 @@ def test_the_public_names_are_sorted_documented_and_described():
     assert [name for name in lorasdk.__all__ if name != "Event" and not getattr(lorasdk, name).__doc__] == []
 
 
-HOOKS = {"data_loaders": [], "evaluators": [], "model_sources": [], "on_event": ["event"]}
+HOOKS = {"data_loaders": [], "evaluators": [], "model_sources": [], "on_event": ["event", "run_dir"]}
 """Names and arguments that plugins rely on: a hook is never renamed, and loses no argument."""
 
 

@@ -78,7 +78,7 @@ FAULTY = {
     "P86 import error": ("import a_module_that_is_not_there", "No module named 'a_module_that_is_not_there'"),
     "P86 exit at import": ("raise SystemExit(3)", "SystemExit: 3"),
     "P87 misspelt hook": (MISSPELT, "'data_loader', which is no hook; did you mean 'data_loaders'?"),
-    "P87 wrong argument": (ARGUMENT, "expected on_event(event)"),
+    "P87 wrong argument": (ARGUMENT, "expected on_event(event, run_dir)"),
     "P87 unmarked hook": (UNMARKED, "its 'data_loaders' is not marked with @lorasdk.hookimpl"),
     "P87 class": (CLASS, "plugin is a class; hand over an object of it: plugin()"),
     "P87 wrapper": (WRAPS, "it wraps 'data_loaders'"),

@@ -167,3 +167,23 @@ def test_two_tuners_do_not_see_each_others_plugins(tmp_path: Path):
     assert heard == []
     first.train()
     assert heard
+
+
+def test_observers_are_told_which_run_an_event_belongs_to(tmp_path: Path):
+    heard: list[tuple[str, Path | None]] = []
+
+    class Listener:
+        @hookimpl
+        def on_event(self, event, run_dir):
+            heard.append((type(event).__name__, run_dir))
+
+    fake = fake_finetuner(
+        {"name": "parity", "output_dir": str(tmp_path), "training": {"max_steps": 1}, "data": {"test": 2}},
+        plugins=[Listener()],
+        data={"train": ROWS},
+    )
+    result = fake.train()
+    assert {run_dir for _, run_dir in heard} == {result.run_dir}
+    heard.clear()
+    fake.evaluate()
+    assert ("ComparisonFinished", None) in heard
