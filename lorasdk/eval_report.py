@@ -139,6 +139,8 @@ class Forgetting:
     """Of the same answers with the adapter."""
     bound: float | None = None
     """``evaluation.max_forgetting``, in nats per token."""
+    prompt_set: str = ""
+    """Version and digest of the prompts, such as ``1:0f3a…``: measures on different ones do not compare."""
 
     @property
     def within(self) -> bool:

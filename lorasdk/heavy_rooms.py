@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from lorasdk.artifacts.passport import Passport
 from lorasdk.contracts import Message, Predictor
 from lorasdk.data.examples import Examples
+from lorasdk.eval_report import Forgetting
 from lorasdk.events import Emit
 from lorasdk.recipe.schema import GenerationSection
 from lorasdk.resolving import Resolved
@@ -57,6 +58,10 @@ class Bench(Protocol):
         self, settings: GenerationSection, *, adapter: bool, label: str, emit: Emit, stop: StopToken
     ) -> StreamingPredictor:
         """Something that answers, with the adapter or without."""
+        ...
+
+    def forgetting(self, *, emit: Emit, stop: StopToken) -> Forgetting:
+        """How far the adapter has moved the model away from its base, with the recipe's bound."""
         ...
 
     def merge(self, adapter_dir: Path, folder: Path, emit: Emit) -> Path:

@@ -22,10 +22,15 @@ from lorasdk.data.prepare import PreparedSplit, Remembered, prepare_split
 from lorasdk.data.previewing import preview_rows
 from lorasdk.data.template import choose_template
 from lorasdk.data.token_cache import TokenCache
-from lorasdk.errors import AdapterError, Problem
+from lorasdk.errors import AdapterError, InferenceError, Problem
+from lorasdk.eval_report import Forgetting
+from lorasdk.evaluation.forgetting_bound import bounded
+from lorasdk.evaluation.general_prompts import general_prompts
 from lorasdk.events import BaseModelLoaded, Emit, Notice
+from lorasdk.inference.departure import ANSWER_TOKENS, measure_departure
 from lorasdk.inference.predictor import Predictor
 from lorasdk.recipe.schema import GenerationSection
+from lorasdk.refusals import no_adapter
 from lorasdk.resolving import Resolved
 from lorasdk.results import PreviewRow
 from lorasdk.stopping import StopToken
@@ -145,6 +150,34 @@ class Workbench:
             label=label,
             emit=emit,
             stop=stop,
+        )
+
+    def forgetting(self, *, emit: Emit, stop: StopToken) -> Forgetting:
+        """How far the adapter has moved the model away from its base on the general prompts, within the recipe's bound.
+
+        Raises:
+            DataError: the chat template does not take the prompts.
+            InferenceError: there is no adapter, the model's context is too short, or `stop` was thrown.
+        """
+        if self.model is None:
+            raise InferenceError(no_adapter())
+        recipe, prompts = self.resolved.recipe, general_prompts()
+        settings = GenerationSection(max_new_tokens=ANSWER_TOKENS, batch_size=recipe.generation.batch_size)
+        base, tuned = (
+            self.predictor(settings, adapter=adapter, label=f"{who}, general prompts", emit=emit, stop=stop)
+            for who, adapter in (("base", False), ("tuned", True))
+        )
+        found = measure_departure(base, tuned, prompts.texts)
+        return bounded(
+            Forgetting(
+                prompts=len(prompts.texts),
+                divergence=found.divergence,
+                base_perplexity=found.base_perplexity,
+                tuned_perplexity=found.tuned_perplexity,
+                prompt_set=prompts.identity,
+            ),
+            recipe.evaluation.max_forgetting,
+            emit,
         )
 
     def merge(self, adapter_dir: Path, folder: Path, emit: Emit) -> Path:

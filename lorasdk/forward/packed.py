@@ -19,6 +19,7 @@ from lorasdk.forward.attention_interface import attending
 from lorasdk.forward.attention_plan import AttentionPlan
 from lorasdk.forward.constant_states import ConstantStates
 from lorasdk.forward.cuda_cross_entropy import choose_head_loss
+from lorasdk.forward.divergence import Foresight
 from lorasdk.forward.fused_modules import Fused, fused_with
 from lorasdk.forward.linear_cross_entropy import linear_surprise
 from lorasdk.forward.pass_randomness import PassRandomness
@@ -135,6 +136,17 @@ class PackedPasses:
             RowScore(sum(each[i][0] for i in numbers), sum(each[i][1] for i in numbers), len(numbers))
             for numbers in tree.row_targets
         ]
+
+    @torch.no_grad()
+    def foresight(self, rows: Sequence[TokenRow]) -> Foresight:
+        """Row after row, also where rows have targets in common."""
+        tree = PrefixTree.of(rows, worth=self.worth_sharing)
+        inputs = self.inputs(rows, tree)
+        order = torch.tensor([i for numbers in tree.row_targets for i in numbers], device=inputs.labels.device)
+        labels = inputs.labels[order]
+        if self.plain_head:
+            return Foresight(self.hidden(inputs)[order], labels, self._head())
+        return Foresight(self._logits(inputs)[order], labels)
 
     def inputs(self, rows: Sequence[TokenRow], tree: PrefixTree | None = None) -> PackInputs:
         """The rows of one pass as tensors."""

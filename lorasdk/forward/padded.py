@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from lorasdk.basemodel.unwrapping import unwrapped
 from lorasdk.data.encoding import TokenRow
+from lorasdk.forward.divergence import Foresight
 from lorasdk.forward.fused_modules import Fused, fused_with
 from lorasdk.forward.pass_randomness import PassRandomness
 from lorasdk.forward.passes import RowScore
@@ -73,6 +74,11 @@ class PaddedPasses:
     randomness: PassRandomness = field(default_factory=PassRandomness)
     """What they draw from in training."""
 
+    @property
+    def plain_head(self) -> bool:
+        """No: the model's own forward gives logits and nothing else."""
+        return False
+
     def split(self, rows: Sequence[TokenRow]) -> list[list[TokenRow]]:
         """Rows by length, as many as fit."""
         parts: list[list[TokenRow]] = []
@@ -109,6 +115,13 @@ class PaddedPasses:
         correct = ((logits.argmax(-1) == labels) & (labels != IGNORED)).sum(1)
         found = zip(nats.tolist(), correct.tolist(), rows, strict=True)
         return [RowScore(nats, correct, row.supervised_tokens) for nats, correct, row in found]
+
+    @torch.no_grad()
+    def foresight(self, rows: Sequence[TokenRow]) -> Foresight:
+        """All logits of the rows' supervised tokens."""
+        logits, labels = self._logits(rows)
+        supervised = labels != IGNORED
+        return Foresight(logits[supervised], labels[supervised])
 
     def _logits(self, rows: Sequence[TokenRow]) -> tuple[torch.Tensor, torch.Tensor]:
         """(rows, kept, vocabulary) float32 logits and (rows, kept) labels."""

@@ -10,6 +10,7 @@ from typing import Protocol, Self
 import torch
 
 from lorasdk.data.encoding import TokenRow
+from lorasdk.forward.divergence import Foresight
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class RowScore:
 class Passes(Protocol):
     """A way to compute forward passes; all ways give the same loss and gradients."""
 
+    @property
+    def plain_head(self) -> bool:
+        """Whether logits are exactly the hidden states times a frozen output embedding."""
+        ...
+
     def split(self, rows: Sequence[TokenRow]) -> list[list[TokenRow]]:
         """Cut rows into forward passes that fit."""
         ...
@@ -40,7 +46,7 @@ class Passes(Protocol):
         ...
 
     def ready(self, key: int = 0) -> AbstractContextManager[None]:
-        """While open, the model computes in this way; `loss`, its backward pass and `scores` belong inside.
+        """While open, the model computes in this way; everything below, and the backward pass, belongs inside.
 
         Args:
             key: decides what dropout leaves out of a pass in training.
@@ -53,4 +59,11 @@ class Passes(Protocol):
 
     def scores(self, rows: Sequence[TokenRow]) -> list[RowScore]:
         """The score of each row of one pass."""
+        ...
+
+    def foresight(self, rows: Sequence[TokenRow]) -> Foresight:
+        """What the model foresees at the supervised tokens of one pass, in the order of rows and of their tokens.
+
+        Holds states, or logits where the head is not plain: then few rows are to be given.
+        """
         ...

@@ -12,8 +12,13 @@ class Answer:
 
     def __init__(self, request: Request, transcript: Transcript, stop_ids: frozenset[int]) -> None:
         self.request, self.transcript, self.stop_ids = request, transcript, stop_ids
-        self.tokens = 0
+        self.ids: list[int] = []
         self.stopped = False
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that were produced, the one that ended the turn included."""
+        return len(self.ids)
 
     @property
     def finished(self) -> bool:
@@ -22,7 +27,7 @@ class Answer:
 
     def add(self, token: int) -> None:
         """Take in the next token."""
-        self.tokens += 1
+        self.ids.append(token)
         if token in self.stop_ids:
             self.stopped = True
         else:

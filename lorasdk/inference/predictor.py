@@ -65,9 +65,25 @@ class Predictor:
         Raises:
             InferenceError: a prompt is longer than the model's context.
         """
-        if not prompts:
-            return []
-        answers = self._open_answers(prompts)
+        answers = self.open_answers(prompts)
+        self.finish(answers)
+        return [answer.completion() for answer in answers]
+
+    def open_answers(self, prompts: Sequence[Sequence[Message]]) -> list[Answer]:
+        """Answers of which nothing is there yet but the prompts' tokens.
+
+        Raises:
+            DataError: the chat template refuses a conversation.
+            InferenceError: a prompt is longer than the model's context.
+        """
+        encoder, settings = self.encoder, self.settings
+        requests = [self._request(prompt, i, self._context) for i, prompt in enumerate(prompts)]
+        return [Answer(r, Transcript(encoder.tokenizer, settings.stop), encoder.stop_ids) for r in requests]
+
+    def finish(self, answers: Sequence[Answer]) -> None:
+        """Add to answers, batch by batch, until all are finished."""
+        if not answers:
+            return
         batching = Batching(Reader(self._base), [answer.request for answer in answers], self.settings)
         with self.lock:
             # Another call's state would be mistaken for the model's own.
@@ -78,7 +94,6 @@ class Predictor:
                 self._answer(batching.batch(rows), [answers[row] for row in rows])
             done += len(rows)
             self.emit(PredictionProgress(done, len(answers), self.label))
-        return [answer.completion() for answer in answers]
 
     def log_probabilities(self, prompts: Sequence[Sequence[Message]], answers: Sequence[str]) -> list[AnswerScore]:
         """How likely the model finds each answer after the prompt of the same place, in order.
@@ -91,10 +106,10 @@ class Predictor:
             InferenceError: a prompt with its answer is longer than the model's context.
         """
         rows = answer_rows(self.encoder, prompts, answers, context=self._context)
-        scoring = self._tried_scoring()
+        scoring = self.scoring()
         found: dict[int, AnswerScore] = {}
         for part in scoring.parts(rows):
-            self._check_stop()
+            self.check_stop()
             with self.lock:
                 found.update(scoring.scores(part))
             self.emit(PredictionProgress(len(found), len(rows), self.label))
@@ -102,11 +117,11 @@ class Predictor:
 
     def stream(self, prompt: Sequence[Message]) -> Iterator[str]:
         """Yield the answer in pieces; closing the iterator ends the work."""
-        (answer,) = self._open_answers([prompt])
+        (answer,) = self.open_answers([prompt])
         batch = Batch(Reader(self._base), [answer.request], self.settings, beginnings=[None])
         with self.lock, state_of(self.model, adapter=self.adapter)():
             while not answer.finished:
-                self._check_stop()
+                self.check_stop()
                 answer.add(batch.step()[0])
                 piece = answer.transcript.news(final=False)
                 if piece:
@@ -115,11 +130,31 @@ class Predictor:
         if rest:
             yield rest
 
+    def scoring(self) -> Scoring:
+        """How this model scores answers; tried out at the first call, and announced where that is slow."""
+        with self.lock:
+            if self._scoring:
+                return self._scoring[0]
+            scoring = Scoring.of(self.model, adapter=self.adapter)
+            self._scoring.append(scoring)
+        if scoring.why_padded:
+            self.emit(Notice("inference.padded", f"answers are scored in padded rows: {scoring.why_padded}"))
+        return scoring
+
+    def check_stop(self) -> None:
+        """Leave work that is no longer wanted.
+
+        Raises:
+            InferenceError: the token was thrown.
+        """
+        if self.stop.stopped:
+            raise InferenceError(no_longer_wanted())
+
     def _answer(self, batch: Batch, answers: Sequence[Answer]) -> None:
         """Add to answers until all are finished; those that are leave the batch."""
         waiting = list(answers)
         while waiting:
-            self._check_stop()
+            self.check_stop()
             for answer, token in zip(waiting, batch.step(), strict=True):
                 answer.add(token)
             staying = [row for row, answer in enumerate(waiting) if not answer.finished]
@@ -137,21 +172,6 @@ class Predictor:
         context: int | None = self._base.config.get_text_config().to_dict().get("max_position_embeddings")
         return context
 
-    def _tried_scoring(self) -> Scoring:
-        with self.lock:
-            if self._scoring:
-                return self._scoring[0]
-            scoring = Scoring.of(self.model, adapter=self.adapter)
-            self._scoring.append(scoring)
-        if scoring.why_padded:
-            self.emit(Notice("inference.padded", f"answers are scored in padded rows: {scoring.why_padded}"))
-        return scoring
-
-    def _open_answers(self, prompts: Sequence[Sequence[Message]]) -> list[Answer]:
-        encoder, settings = self.encoder, self.settings
-        requests = [self._request(prompt, i, self._context) for i, prompt in enumerate(prompts)]
-        return [Answer(r, Transcript(encoder.tokenizer, settings.stop), encoder.stop_ids) for r in requests]
-
     def _request(self, prompt: Sequence[Message], index: int, context: int | None) -> Request:
         ids = self.encoder.encode_prompt(prompt)
         if context is not None and len(ids) >= context:
@@ -167,7 +187,3 @@ class Predictor:
             )
         room = self.settings.max_new_tokens if context is None else context - len(ids)
         return Request(tuple(ids), self.settings.seed + index, min(self.settings.max_new_tokens, room))
-
-    def _check_stop(self) -> None:
-        if self.stop.stopped:
-            raise InferenceError(no_longer_wanted())

@@ -17,6 +17,7 @@ from lorasdk.data.encoding import Encoder, TokenRow
 from lorasdk.data.prefix_tree import in_shared_order
 from lorasdk.errors import InferenceError, Problem
 from lorasdk.forward.choosing import choose_passes
+from lorasdk.forward.divergence import Foresight
 from lorasdk.forward.passes import Passes
 from lorasdk.inference.adapter_state import State, without_adapter
 from lorasdk.results import AnswerScore
@@ -90,6 +91,11 @@ class Scoring:
             row.row: AnswerScore(-score.nats, score.tokens, greedy=score.correct == score.tokens)
             for row, score in zip(rows, found, strict=True)
         }
+
+    def foresight(self, rows: Sequence[TokenRow]) -> Foresight:
+        """What the model foresees in one pass."""
+        with self.state(), self.passes.ready():
+            return self.passes.foresight(rows)
 
 
 def _too_long(row: TokenRow, context: int | None) -> Problem:

@@ -17,6 +17,8 @@ from lorasdk.checkpoints.whole_file import write_whole_json
 from lorasdk.contracts import Example
 from lorasdk.data.examples import Examples
 from lorasdk.errors import LorasdkError
+from lorasdk.eval_report import Forgetting
+from lorasdk.evaluation.forgetting_bound import bounded
 from lorasdk.events import Emit
 from lorasdk.heavy_rooms import Bench, TrainingOrder
 from lorasdk.recipe.schema import GenerationSection
@@ -25,6 +27,9 @@ from lorasdk.results import PreviewRow, Span, TrainResult
 from lorasdk.stopping import StopToken
 from lorasdk.testing.fake_predictor import Answers, FakePredictor
 from lorasdk.testing.fake_run import FakeCourse, FakeRun
+
+LITTLE = Forgetting(prompts=40, divergence=0.01, base_perplexity=2.0, tuned_perplexity=2.02)
+"""What a fake adapter forgets unless the test says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class FakeEngine:
     """What it fails with."""
     seconds_per_step: float = 0.0
     """How long each step takes, for tests of hosts that stop a run in the middle."""
+    forgetting: Forgetting = LITTLE
+    """What the adapter is found to have forgotten; the bound is the recipe's."""
     real: bool = field(default=False, init=False)
 
     def quiet(self) -> AbstractContextManager[None]:
@@ -91,6 +98,10 @@ class FakeBench:
     ) -> FakePredictor:
         """A `FakePredictor` with the engine's answers."""
         return FakePredictor(self.engine.answers if adapter else self.engine.base_answers)
+
+    def forgetting(self, *, emit: Emit, stop: StopToken) -> Forgetting:  # noqa: ARG002 - it takes no time
+        """What the engine says, with the recipe's bound."""
+        return bounded(self.engine.forgetting, self.resolved.recipe.evaluation.max_forgetting, emit)
 
     def merge(self, adapter_dir: Path, folder: Path, emit: Emit) -> Path:  # noqa: ARG002
         """Write a folder that says that it is no model."""

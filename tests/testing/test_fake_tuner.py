@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,7 @@ def test_a_watched_evaluator_is_asked(tmp_path: Path):
 def test_no_model_library_is_imported(tmp_path: Path):
     program = f"""
 import sys
+from dataclasses import replace
 from lorasdk.testing import FakeEngine, check_plugin, fake_finetuner
 recipe = {{"name": "p", "output_dir": {str(tmp_path)!r}, "data": {{"test": 1}}, "training": {{"max_steps": 1}}}}
 with fake_finetuner(recipe, data={{"train": [{{"instruction": "a", "output": "b"}}] * 3}}) as tuner:
@@ -187,3 +189,12 @@ def test_observers_are_told_which_run_an_event_belongs_to(tmp_path: Path):
     heard.clear()
     fake.evaluate()
     assert ("ComparisonFinished", None) in heard
+
+
+def test_what_a_fake_adapter_forgets_is_said_by_the_test_and_bounded_by_the_recipe(tmp_path: Path):
+    engine = FakeEngine(forgetting=replace(FakeEngine().forgetting, divergence=0.4))
+    events: list[object] = []
+    with tuner(tmp_path, engine, evaluation={"max_forgetting": 0.3}) as fake:
+        found = fake._state.bench(events.append).forgetting(emit=events.append, stop=StopToken())
+    assert (found.divergence, found.bound, found.within) == (0.4, 0.3, False)
+    assert [event.code for event in events] == ["evaluation.forgotten"]
