@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
+
+from lorasdk.builtin.normalising import Normalisation, normalised
 
 if TYPE_CHECKING:
     from lorasdk.contracts import EvaluationContext, Example, Predictor
@@ -16,8 +18,10 @@ class ExactMatchOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    normalise: Literal["none", "space", "case"] = "case"
-    """`none` compares as is; `space` strips and folds white space; `case` also ignores case and a final full stop."""
+    normalise: Normalisation = "case"
+    """What is made alike on both sides first: `none`, `space` (strips and folds white space), `case` (also ignores
+    case and a final full stop), `punctuation`, `articles`, `width` (full-width forms), `nfkc`, `squad`; or a list of
+    these, applied in order."""
 
 
 class ExactMatch:
@@ -38,13 +42,6 @@ class ExactMatch:
         """Answer every example's prompt and compare; one score per example."""
         answers = predictor.complete([example.prompt for example in examples])
         return [
-            float(_normalise(answer.text, options.normalise) == _normalise(example.reference, options.normalise))
+            float(normalised(answer.text, options.normalise) == normalised(example.reference, options.normalise))
             for answer, example in zip(answers, examples, strict=True)
         ]
-
-
-def _normalise(text: str, how: str) -> str:
-    if how == "none":
-        return text
-    folded = " ".join(text.split())
-    return folded if how == "space" else folded.casefold().removesuffix(".").removesuffix("。")

@@ -7,7 +7,15 @@ from lorasdk.plugins import build_manager, hookimpl
 def test_built_ins_come_through_the_hooks():
     found = build_manager(discover=False)
     assert set(found.loaders.names) == {"file", "hub"}
-    assert set(found.evaluators.names) == {"choice", "exact_match", "perplexity"}
+    assert set(found.evaluators.names) == {
+        "choice",
+        "contains",
+        "exact_match",
+        "json_fields",
+        "perplexity",
+        "regex",
+        "token_f1",
+    }
     assert set(found.sources.names) == {"hub", "folder", "gguf", "package"}
 
 
