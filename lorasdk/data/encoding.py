@@ -7,8 +7,9 @@ prompt is given, the answer is produced token by token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from lorasdk.contracts import Example, Message
@@ -19,6 +20,9 @@ from lorasdk.errors import DataError, Problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+REMEMBERED_TEXTS = 256
+"""A row's prompt is encoded for the row and for its proof, and labels and shared turns come again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class Encoder:
     """The token that ends an assistant turn."""
     anchor: tuple[int, ...]
     """Tokens of a newline put before a continuation, for tokenizers that treat the start of a text specially."""
+    encode: Callable[[str], tuple[int, ...]]
+    """Tokens of a text without control tokens around it; texts that were just encoded are remembered."""
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate) -> Encoder:
@@ -63,7 +69,7 @@ class Encoder:
             renderer = Renderer.of(tokenizer, template)
         except RowFaultError as fault:
             raise DataError(replace(fault.problem, field="base_model.chat_template")) from fault
-        return cls(tokenizer, renderer, _find_end_of_turn(renderer), _anchor(tokenizer))
+        return cls(tokenizer, renderer, _find_end_of_turn(renderer), _anchor(tokenizer), _remembering(tokenizer))
 
     @property
     def stop_ids(self) -> frozenset[int]:
@@ -179,8 +185,21 @@ class Encoder:
         return self._encode(text)
 
     def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        return list(self.encode(text))
+
+
+def _remembering(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], tuple[int, ...]]:
+    """Encode each text once, however many steps of a row's making and of its proof ask for it.
+
+    One after the other, because what encodes many texts at once starts threads that stay in the host's process.
+    """
+    backend = tokenizer.backend_tokenizer
+
+    @lru_cache(maxsize=REMEMBERED_TEXTS)
+    def encode(text: str) -> tuple[int, ...]:
+        return tuple(backend.encode(text, add_special_tokens=False).ids)
+
+    return encode
 
 
 def _anchor(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
