@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from numbers import Integral
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, SupportsFloat, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from lorasdk import errors
@@ -85,6 +86,23 @@ def result_of(record: Record) -> TrainResult:
     return _read(TrainResult, record)
 
 
+def dataclass_record(value: Any) -> Record:  # noqa: ANN401 - any dataclass
+    """Write a frozen dataclass of numbers, texts, paths, tuples, mappings of texts, and other such dataclasses."""
+    return {"record": type(value).__name__, "version": VERSION, **_written_fields(value)}
+
+
+def dataclass_of(kind: type[Read], record: Record) -> Read:
+    """Read what `dataclass_record` wrote.
+
+    Raises:
+        DataError: it is no record of this kind.
+    """
+    name = _head(record, "record")
+    if name != kind.__name__:
+        raise DataError(_unreadable(f"a {kind.__name__} was expected, got {name}"))
+    return _read(kind, record)
+
+
 def record_line(record: Record) -> str:
     """One line of JSON, without its end."""
     # In ASCII, because a text of Python's may hold what UTF-8 cannot: a file's name that is no text, for one.
@@ -142,6 +160,8 @@ def _of_kind(kind: Any, value: Any) -> Any:  # noqa: ANN401 - a type, and JSON t
     if is_dataclass(kind) and isinstance(kind, type):
         return _dataclass_of(kind, value)
     match get_origin(kind) or kind:
+        case origin if origin is UnionType:  # something or nothing; there are no others
+            return None if value is None else _of_kind(get_args(kind)[0], value)
         case origin if origin is float:
             return float(value)
         case origin if origin is Path:
@@ -177,7 +197,7 @@ def _head(record: Record, key: str) -> str:
 def _unreadable(why: str) -> Problem:
     return Problem(
         code="record.unreadable",
-        message=f"this is no record of an event, an error or a result: {why}",
+        message=f"this is no record as lorasdk writes it: {why}",
         allowed="a JSON object as lorasdk writes it",
         fix="leave the line out; a process that was killed may have written half of one",
     )

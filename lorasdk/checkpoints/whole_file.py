@@ -19,10 +19,18 @@ def write_whole_json(path: Path, value: Mapping[str, Any]) -> None:
         OSError: the disk refuses; what was there is untouched.
         TypeError, ValueError: JSON cannot hold `value`.
     """
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    write_whole_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_whole_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 to `path`, in place of what was there; a reader sees the old file or the new one.
+
+    Raises:
+        OSError: the disk refuses; what was there is untouched.
+    """
     draft = draft_of(path)
     try:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", newline="\n")
         fault_points.reach("file-draft-written")
         flush(draft)
         fault_points.reach("file-before-rename")

@@ -1,1 +1,6 @@
-"""WHAT TO SHOW: an evaluation as pages that a person would rather look at than read. Pure data in, files out."""
+"""WHAT TO SHOW: one page for a run, one for several. Plots, templates and comparisons of texts; no torch."""
+
+from lorasdk.report.document import read_report
+from lorasdk.report.writing import ReportFiles, rebuild_report, write_report
+
+__all__ = ["ReportFiles", "read_report", "rebuild_report", "write_report"]
