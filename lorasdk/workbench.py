@@ -27,7 +27,7 @@ from lorasdk.eval_report import Forgetting
 from lorasdk.evaluation.forgetting_bound import bounded
 from lorasdk.evaluation.general_prompts import general_prompts
 from lorasdk.events import BaseModelLoaded, Emit, Notice
-from lorasdk.inference.departure import ANSWER_TOKENS, measure_departure
+from lorasdk.inference.departure import SETTINGS, measure_departure
 from lorasdk.inference.predictor import Predictor
 from lorasdk.recipe.schema import GenerationSection
 from lorasdk.refusals import no_adapter
@@ -161,10 +161,9 @@ class Workbench:
         """
         if self.model is None:
             raise InferenceError(no_adapter())
-        recipe, prompts = self.resolved.recipe, general_prompts()
-        settings = GenerationSection(max_new_tokens=ANSWER_TOKENS, batch_size=recipe.generation.batch_size)
+        prompts = general_prompts()
         base, tuned = (
-            self.predictor(settings, adapter=adapter, label=f"{who}, general prompts", emit=emit, stop=stop)
+            self.predictor(SETTINGS, adapter=adapter, label=f"{who}, general prompts", emit=emit, stop=stop)
             for who, adapter in (("base", False), ("tuned", True))
         )
         found = measure_departure(base, tuned, prompts.texts)
@@ -176,7 +175,7 @@ class Workbench:
                 tuned_perplexity=found.tuned_perplexity,
                 prompt_set=prompts.identity,
             ),
-            recipe.evaluation.max_forgetting,
+            self.resolved.recipe.evaluation.max_forgetting,
             emit,
         )
 

@@ -21,9 +21,14 @@ from lorasdk.forward.linear_cross_entropy import CHUNK_LOGITS
 from lorasdk.inference.answers import Answer
 from lorasdk.inference.predictor import Predictor
 from lorasdk.inference.scoring import Scoring
+from lorasdk.recipe.schema import GenerationSection
 
 ANSWER_TOKENS = 32
 """Of the base's answer to each prompt, at most: later tokens depend more and more on those before them."""
+
+SETTINGS = GenerationSection(max_new_tokens=ANSWER_TOKENS, batch_size=20)
+"""Greedy, and nothing of the recipe's: in half precision even the number of rows in a batch decides some tokens, so
+with its settings each recipe would have a yardstick of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ def measure_departure(base: Predictor, tuned: Predictor, texts: Sequence[str]) -
     """Let the base answer, then compare over the whole vocabulary what both foresee at each token of the answers.
 
     Args:
-        base: one model with its adapter off; its settings are those of the answers.
+        base: one model with its adapter off; its settings are those of the answers, usually `SETTINGS`.
         tuned: the same model under the same lock, its adapter on.
         texts: what the user says, one turn each, at least one.
 

@@ -200,8 +200,11 @@ class EvaluationSection(Section):
     """Registered evaluators; a plain string is short for `{name: …}`."""
     max_rows: Count | None = None
     """Score only this many rows, from the start."""
+    max_overlap: Share | None = 0.1
+    """Share of the test rows that may ask what a training row asks; more is refused before training. `null` allows
+    all."""
     forgetting: StrictBool = True
-    """Measure on general prompts how far the tuned model has moved away from the base; takes a pass over 40 prompts."""
+    """Measure on 40 general prompts how far the tuned model has moved away from the base; `false` saves the time."""
     max_forgetting: Annotated[Finite, Field(gt=0)] | None = None
     """Largest Kullback-Leibler divergence from the base on the general prompts, in nats per token; a report above it
     says so. No bound when left out."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_training import tiny_tuner
 
-from lorasdk import InferenceError, Notice, StopToken
+from lorasdk import FineTuner, InferenceError, Notice, StopToken
 from lorasdk.evaluation.general_prompts import general_prompts
 
 
@@ -35,6 +35,13 @@ def test_a_training_moves_the_model_and_a_bound_that_is_exceeded_is_told(trained
 
 def test_the_measurement_is_the_same_again(trained):
     assert forgetting(trained, []) == forgetting(trained, [])
+
+
+def test_the_yardstick_is_none_of_the_recipes(trained):
+    overrides = ["generation.temperature=1.5", "generation.max_new_tokens=3", "generation.batch_size=1"]
+    with FineTuner.from_adapter(trained._state.adapter_dir, overrides=overrides) as other:
+        other.infer("hi")
+        assert forgetting(other, []) == forgetting(trained, [])
 
 
 def test_there_is_nothing_to_measure_before_there_is_an_adapter(tiny_model_dir: Path, tmp_path: Path):

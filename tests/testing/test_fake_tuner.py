@@ -136,7 +136,6 @@ def test_a_watched_evaluator_is_asked(tmp_path: Path):
 def test_no_model_library_is_imported(tmp_path: Path):
     program = f"""
 import sys
-from dataclasses import replace
 from lorasdk.testing import FakeEngine, check_plugin, fake_finetuner
 recipe = {{"name": "p", "output_dir": {str(tmp_path)!r}, "data": {{"test": 1}}, "training": {{"max_steps": 1}}}}
 with fake_finetuner(recipe, data={{"train": [{{"instruction": "a", "output": "b"}}] * 3}}) as tuner:
