@@ -1,4 +1,4 @@
-"""Writes an adapter folder: a plain PEFT adapter with its passport, whole or not at all."""
+"""Writes an adapter folder: a plain PEFT adapter with its passport and its model card, whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorasdk.artifacts import model_card
 from lorasdk.artifacts.passport import FILE_NAME, Passport
 from lorasdk.checkpoints import fault_points
 from lorasdk.checkpoints.whole_folder import whole_folder
@@ -53,6 +54,10 @@ def save_adapter(
         fault_points.reach("file-written")
         made = passport(_sha256(draft / WEIGHTS))
         (draft / FILE_NAME).write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        fault_points.reach("file-written")
+        # In place of PEFT's, which is a form to fill in and names the base model by its path on this machine.
+        card = model_card.model_card(made, report=None)
+        (draft / model_card.FILE_NAME).write_text(card, encoding="utf-8", newline="\n")
         fault_points.reach("file-written")
     return made
 

@@ -15,7 +15,7 @@ from lorasdk.errors import DataError, Problem
 if TYPE_CHECKING:
     from lorasdk.contracts import EvaluationContext, Example, Predictor
 
-FieldPath = Annotated[str, Strict(), Field(pattern=r"^[^.]+(\.[^.]+)*$", examples=["address.city"])]
+FieldPath = Annotated[str, Strict(), Field(pattern=r"^[^.]+(\.[^.]+)*$", examples=["items.0.price"])]
 
 
 class JsonFieldsOptions(BaseModel):

@@ -2,23 +2,17 @@ import json
 from pathlib import Path
 
 import pytest
+from made_passport import made_passport
 from tiny_training import load_tiny
 
-from lorasdk.artifacts.adapter_folder import save_adapter
+from lorasdk.artifacts.adapter_folder import check_weights, save_adapter
+from lorasdk.artifacts.model_card import model_card
 from lorasdk.artifacts.passport import FILE_NAME, read_passport
 from lorasdk.basemodel.quiet import quiet
 from lorasdk.checkpoints import whole_folder
 from lorasdk.engine.lora import attach_lora
 from lorasdk.errors import AdapterError, ResourceError
 from lorasdk.recipe.schema import LoraSection
-
-
-class FakePassport:
-    def __init__(self, sha256: str) -> None:
-        self.sha256 = sha256
-
-    def model_dump_json(self, indent: int) -> str:
-        return json.dumps({"adapter_sha256": self.sha256}, indent=indent)
 
 
 @pytest.fixture
@@ -28,7 +22,13 @@ def model(tiny_model_dir: Path):
 
 def save(model, folder: Path, *, vocabulary: int = 320):
     with quiet():
-        return save_adapter(model, folder, base_name="org/base", base_vocabulary=vocabulary, passport=FakePassport)
+        return save_adapter(
+            model,
+            folder,
+            base_name="org/base",
+            base_vocabulary=vocabulary,
+            passport=lambda sha256: made_passport(adapter_sha256=sha256),
+        )
 
 
 def test_the_folder_is_a_peft_adapter_that_names_its_base(model, tmp_path: Path):
@@ -73,3 +73,10 @@ def test_a_damaged_passport_is_an_error_of_ours(tmp_path: Path, content: bytes):
     with pytest.raises(AdapterError) as caught:
         read_passport(tmp_path)
     assert caught.value.code == "adapter.damaged-passport"
+
+
+def test_the_folders_readme_is_ours_and_not_pefts_form(model, tmp_path: Path):
+    passport = save(model, tmp_path / "adapter")
+    assert (tmp_path / "adapter" / "README.md").read_text("utf-8") == model_card(passport, None)
+    assert read_passport(tmp_path / "adapter") == passport
+    check_weights(tmp_path / "adapter", passport)
