@@ -62,8 +62,14 @@ class TunerState:
         with self._loading:
             if self._examples is None:
                 recipe = self.resolved.recipe
-                sources, seed = self.resolved.sources, recipe.training.seed
-                self._examples = read_splits(sources, recipe.data, seed=seed, emit=emit, between=between)
+                self._examples = read_splits(
+                    self.resolved.sources,
+                    recipe.data,
+                    seed=recipe.training.seed,
+                    emit=emit,
+                    between=between,
+                    max_overlap=recipe.evaluation.max_overlap,
+                )
             return self._examples
 
     def bench(self, emit: Emit) -> Bench:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lorasdk.contracts import DataLoader, LoadContext, Row
 from lorasdk.data.bad_rows import BadRows
-from lorasdk.data.duplicates import duplicate_notices
+from lorasdk.data.duplicates import find_duplicates
 from lorasdk.data.example_store import Selection
 from lorasdk.data.examples import Examples, read_examples
 from lorasdk.data.splits import hold_out
@@ -80,6 +80,7 @@ def read_splits(
     seed: int,
     emit: Emit,
     between: Callable[[], None] = lambda: None,
+    max_overlap: float | None = None,
 ) -> dict[str, Examples]:
     """Read every source and hold out what the recipe takes from the training rows.
 
@@ -89,17 +90,22 @@ def read_splits(
         seed: of the held-out parts.
         emit: hears notices.
         between: called before each example; may raise to end the work.
+        max_overlap: share of the test rows that may ask what a training row asks, 0 to 1; all of them when None.
 
     Raises:
-        DataError: a source cannot be read or a share is impossible.
+        DataError: a source cannot be read, a share is impossible, or test rows overlap training more than allowed.
     """
     found = {name: _read(name, sources[name], section, emit, between) for name in SPLITS if name in sources}
     configured = {"validation": section.validation, "test": section.test}
     shares = {n: s for n, s in configured.items() if isinstance(s, Split) and n not in sources}
     if shares:
         found.update(_held_out(found["train"], shares, seed))
-    for notice in duplicate_notices({name: examples.items for name, examples in found.items()}):
+    duplicates = find_duplicates({name: examples.items for name, examples in found.items()})
+    for notice in duplicates.notices():
         emit(notice)
+    test = duplicates.overlaps.get("test")
+    if test is not None and max_overlap is not None and test.share > max_overlap:
+        raise DataError(test.refusal(max_overlap))
     return found
 
 

@@ -18,7 +18,7 @@ fingerprints stay."""
 WITHOUT_EFFECT: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "training": frozenset({"checkpoint_every_steps", "keep_checkpoints"}),
-        "evaluation": frozenset({"forgetting", "max_forgetting"}),
+        "evaluation": frozenset({"forgetting", "max_forgetting", "max_overlap"}),
     }
 )
 """By section: fields that decide nothing about the adapter, nor what it scores."""

@@ -68,3 +68,25 @@ def test_held_out_rows_keep_their_row_numbers_and_get_hashes_of_their_own():
     assert {name: len(rows) for name, rows in numbers.items()} == {"train": 4, "validation": 2, "test": 2}
     assert sorted(chain(*numbers.values())) == list(range(1, 9))
     assert len({part.sha256 for part in splits.values()}) == 3
+
+
+def overlapping(most: float | None) -> None:
+    rows = {"train": [{**ROW, "instruction": f"{i}"} for i in range(9)], "test": [{**ROW, "instruction": "3"}] * 2}
+    rows["test"] += [{**ROW, "instruction": "none"}] * 2
+    bound = {split: bind_rows(split, DataSource(), of_split) for split, of_split in rows.items()}
+    read_splits(bound, DataSection(), seed=1, emit=lambda _event: None, max_overlap=most)
+
+
+def test_D34_test_rows_that_were_trained_on_are_refused_above_the_recipes_bound():
+    with pytest.raises(DataError) as caught:
+        overlapping(0.49)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.field) == ("data.too-much-overlap", "evaluation.max_overlap")
+    assert problem.message.startswith("2 of 4 test rows ask what a training row asks")
+    assert problem.found == "a share of 0.5: rows 1, 2"
+    assert problem.allowed == "a share of at most 0.49"
+
+
+@pytest.mark.parametrize("most", [0.5, None])
+def test_D34_as_much_overlap_as_the_recipe_allows_is_read(most: float | None):
+    overlapping(most)

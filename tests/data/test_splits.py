@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorasdk.contracts import Example, Message
-from lorasdk.data.duplicates import duplicate_notices
+from lorasdk.data.duplicates import find_duplicates
 from lorasdk.data.splits import hold_out
 from lorasdk.errors import DataError
 from lorasdk.recipe.schema import Split
@@ -42,18 +42,18 @@ def example(row: int, question: str, answer: str = "a") -> Example:
 
 def test_D34_repeated_rows_and_overlap_are_counted_with_their_rows():
     train = [example(1, "x"), example(2, "y"), example(3, "x"), example(4, "x", "other")]
-    notices = duplicate_notices({"train": train, "test": [example(7, "y", "b"), example(8, "z")]})
+    notices = find_duplicates({"train": train, "test": [example(7, "y", "b"), example(8, "z")]}).notices()
     assert [notice.code for notice in notices] == ["data.duplicates", "data.overlap"]
     assert notices[0].message == "1 of 4 training rows repeat an earlier one: rows 3"
     assert notices[1].message == "1 of 2 test rows ask what a training row asks: rows 7"
 
 
 def test_D34_nothing_is_said_of_clean_data():
-    assert duplicate_notices({"train": [example(1, "x")], "test": [example(1, "y")]}) == []
+    assert find_duplicates({"train": [example(1, "x")], "test": [example(1, "y")]}).notices() == []
 
 
 def test_D34_rows_with_tool_calls_are_compared_too():
     calling = Message("assistant", "", tool_calls=({"function": {"name": "f", "arguments": {"x": 1}}},))
     rows = [Example(row, (Message("user", "q"), calling)) for row in (1, 2)]
-    (notice,) = duplicate_notices({"train": rows})
+    (notice,) = find_duplicates({"train": rows}).notices()
     assert notice.code == "data.duplicates"

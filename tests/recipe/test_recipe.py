@@ -50,7 +50,10 @@ def test_the_fingerprint_depends_on_the_meaning(other):
     assert load_recipe(other).fingerprint != load_recipe(TEXT).fingerprint
 
 
-@pytest.mark.parametrize("section", ["evaluation: {forgetting: false}", "evaluation: {max_forgetting: 0.1}"])
+@pytest.mark.parametrize(
+    "section",
+    ["evaluation: {forgetting: false}", "evaluation: {max_forgetting: 0.1}", "evaluation: {max_overlap: 0.5}"],
+)
 def test_what_is_measured_beside_the_scores_is_no_part_of_the_fingerprint(section: str):
     assert load_recipe(TEXT + section).fingerprint == load_recipe(TEXT).fingerprint
 
