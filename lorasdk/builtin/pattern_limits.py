@@ -1,7 +1,8 @@
 """What a pattern of a recipe may cost: a recipe is data, and data must not hold a host up or fill its memory.
 
 Python's ``re`` cannot be interrupted; the library ``regex`` takes the same patterns and a limit of time. It copies what
-stands before ``{n}`` n times, and calls of a pattern within itself take memory without end, so both are bounded here.
+stands before ``{n}`` n times, and calls of a pattern within itself take memory without end: the former is bounded here,
+the latter refused.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ MOST_CHARACTERS = 1000
 MOST_COPIES = 1_000_000
 """Characters of the pattern times all its counts {n}, a bound of what its compiled form holds."""
 SECONDS = 1.0
-"""For one answer; a pattern that is not a trap takes a thousandth of it."""
+"""Of the process's processor time, for one text; a pattern that is not a trap takes a thousandth of it."""
 COUNT = re.compile(r"\{(\d+)")
 CALL = re.compile(r"(?<!\\)(?:\\\\)*\(\?(?:R|[-+]?\d|&|P>)")
 
@@ -45,7 +46,7 @@ def compiled(text: str) -> Pattern[str]:
 
 
 def match(pattern: Pattern[str], text: str, *, whole: bool = False, last: bool = False) -> Match[str] | None:
-    """Look for the pattern in `text`: the first place, the last place, or the text as a whole.
+    """Look for the pattern in `text`: the first place, the last place, or the text as a whole. Other threads go on.
 
     Raises:
         TimeoutError: it is not found or given up within a second of processor time.

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
 from made_passport import ABSOLUTE, OUTPUT, RELATIVE, TRAINING, made_passport
+from tiny_training import ROWS, tiny_recipe
 
+from lorasdk import FineTuner
 from lorasdk.artifacts.model_card import model_card, write_model_card
+from lorasdk.artifacts.passport import read_passport
 from lorasdk.checkpoints import whole_file
 from lorasdk.errors import Problem, ResourceError
 from lorasdk.eval_report import (
@@ -171,6 +175,17 @@ def test_P94_no_path_row_answer_or_message_gets_into_the_card(tmp_path: Path, id
     ]
     assert [word for word in private if word in text.lower() or word in text] == []
     assert "tuned's answer" not in text
+
+
+def test_P94_the_card_of_a_trained_adapter_names_no_path(tiny_model_dir: Path, tmp_path: Path):
+    (tmp_path / "private-rows.jsonl").write_text("\n".join(map(json.dumps, ROWS)), "utf-8")
+    rows = str(tmp_path / "private-rows.jsonl")
+    recipe = tiny_recipe(tiny_model_dir, tmp_path / "private-runs", data={"train": rows})
+    with FineTuner.from_recipe(recipe, discover=False) as tuner:
+        folder = tuner.train().adapter_dir
+    text = (folder / "README.md").read_text("utf-8")
+    assert text == model_card(read_passport(folder), None)
+    assert [word for word in (str(tmp_path), str(tiny_model_dir.parent), "private") if word in text] == []
 
 
 def test_programs_on_the_card_are_python_and_name_the_base():

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from scored import one, scored
 
 from lorasdk.builtin.contains import Contains, ContainsOptions
+from lorasdk.builtin.normalising import normalised
 from lorasdk.errors import DataError
 
 
@@ -35,6 +38,15 @@ def test_words_are_found_whole(answer: str, reference: str, found: bool):
 
 def test_parts_of_words_are_found_when_told():
     assert one(Contains(), "I know", "no", whole_words=False) == 1
+
+
+HOW = st.sampled_from(["none", "space", "case", "width", "nfkc"])
+
+
+@given(st.text(), st.text(min_size=1), st.text(), HOW)
+def test_what_stands_between_spaces_is_always_found(before: str, reference: str, after: str, how: str):
+    assume(normalised(reference, how).strip())
+    assert one(Contains(), f"{before} {reference} {after}", reference, normalise=how) == 1
 
 
 @pytest.mark.parametrize(("need", "score"), [("all", 0), ("any", 1)])
