@@ -71,6 +71,7 @@ def divergence(ln_p: torch.Tensor, ln_q: torch.Tensor) -> torch.Tensor:
         (rows,) float32, at least 0; exactly 0 where both are the same.
     """
     d = ln_q - ln_p
+    # No device promises that e^d − 1 is rounded right in its last bit.
     near = (torch.expm1(d) - d).clamp_(min=0).mul_(ln_p.exp())
     # Far out, p·e^d is q, where p alone may be 0 and e^d infinite.
     return torch.where(d < FAR, near, ln_q.exp()).sum(-1)

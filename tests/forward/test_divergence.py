@@ -39,6 +39,12 @@ def test_rounding_makes_no_divergence_negative(scale: float):
     assert scale or (found == 0).all()
 
 
+def test_a_device_that_rounds_down_makes_none_negative_either(monkeypatch):
+    real, low = torch.expm1, torch.tensor(-torch.inf)
+    monkeypatch.setattr(torch, "expm1", lambda d: torch.nextafter(real(d), low))
+    assert (divergence(*pair(1e-7, rows=1000)) >= 0).all()
+
+
 def test_what_one_model_excludes_is_infinite_or_nothing():
     half, sure = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[1.0, 0.0]]).log()
     assert divergence(half, sure).item() == float("inf")
