@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import load_tiny, tiny_recipe, tiny_tuner
+from tiny_training import ROWS, load_tiny, tiny_recipe, tiny_tuner
 
 from lorasdk import (
     AdapterError,
@@ -207,7 +207,11 @@ def test_M53_another_base_of_the_same_shape_is_refused_unless_allowed(trained, t
 def test_evaluate_scores_base_and_adapter_on_the_test_rows(tiny_model_dir: Path, tmp_path: Path):
     rows = [{"instruction": "say it", "output": "yes"}] * 8
     tuner = tiny_tuner(
-        tiny_model_dir, tmp_path, rows={"train": rows, "test": rows[:3]}, training={"max_steps": 30, "batch_size": 8}
+        tiny_model_dir,
+        tmp_path,
+        rows={"train": rows, "test": rows[:3]},
+        training={"max_steps": 30, "batch_size": 8},
+        evaluation={"max_overlap": None},
     )
     tuner.train()
     report = tuner.evaluate()
@@ -220,7 +224,8 @@ def test_D41_test_rows_that_changed_since_the_training_are_refused(tiny_model_di
     for name in ("train", "test"):
         (tmp_path / f"{name}.jsonl").write_text('{"instruction": "a", "output": "b"}\n' * 3, "utf-8")
     sources = {name: str(tmp_path / f"{name}.jsonl") for name in ("train", "test")}
-    result = FineTuner.from_recipe(tiny_recipe(tiny_model_dir, tmp_path, data=sources)).train()
+    recipe = tiny_recipe(tiny_model_dir, tmp_path, data=sources, evaluation={"max_overlap": None})
+    result = FineTuner.from_recipe(recipe).train()
     (tmp_path / "test.jsonl").write_text('{"instruction": "a", "output": "c"}\n', "utf-8")
     with pytest.raises(DataError) as caught:
         FineTuner.from_adapter(result.adapter_dir).evaluate()
@@ -331,6 +336,16 @@ def test_notices_reach_the_caller(tiny_model_dir: Path, tmp_path: Path):
     assert [type(e) for e in events if isinstance(e, RunStarted | AdapterSaved | RunFinished)] == [
         RunStarted, AdapterSaved, RunFinished,
     ]  # fmt: skip
+
+
+def test_D34_a_training_whose_test_rows_are_trained_on_is_refused_before_a_model_is_loaded(
+    tiny_model_dir: Path, tmp_path: Path
+):
+    events: list[object] = []
+    tuner = tiny_tuner(tiny_model_dir, tmp_path, rows={"train": ROWS, "test": ROWS[:1]})
+    with pytest.raises(DataError, match="1 of 1 test rows ask what a training row asks"):
+        tuner.train(on_event=events.append)
+    assert [type(event) for event in events] == [Notice]
 
 
 def test_preview_tells_trained_tokens_apart(tiny_model_dir: Path, tmp_path: Path):

@@ -30,6 +30,7 @@ def trained(embedded_model_source: str, tmp_path_factory: pytest.TempPathFactory
             "base_model": {"source": embedded_model_source},
             "lora": {"rank": 4, "targets": ["q_proj", "v_proj"]},
             "training": {"max_steps": 6, "batch_size": 4, "learning_rate": 2e-3},
+            "evaluation": {"max_overlap": None},
             "generation": {"max_new_tokens": 4},
         },
         data={"train": rows, "test": rows},

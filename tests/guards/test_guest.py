@@ -83,7 +83,8 @@ if sys.argv[3] == "with torch":
     host_state.change_everything_once()
 before = host_state.host_state()
 from lorasdk import FineTuner
-tuner = FineTuner.from_recipe(json.loads(sys.argv[1]), data={"train": [{"instruction": "a", "output": "b"}] * 4})
+rows = [{"instruction": letter, "output": "b"} for letter in "abcd"]
+tuner = FineTuner.from_recipe(json.loads(sys.argv[1]), data={"train": rows})
 tuner.train()
 tuner.evaluate()
 open(sys.argv[2], "w").write(json.dumps(host_state.changes_but_for_imports(before)))

@@ -138,7 +138,7 @@ def test_no_model_library_is_imported(tmp_path: Path):
 import sys
 from lorasdk.testing import FakeEngine, check_plugin, fake_finetuner
 recipe = {{"name": "p", "output_dir": {str(tmp_path)!r}, "data": {{"test": 1}}, "training": {{"max_steps": 1}}}}
-with fake_finetuner(recipe, data={{"train": [{{"instruction": "a", "output": "b"}}] * 3}}) as tuner:
+with fake_finetuner(recipe, data={{"train": [{{"instruction": a, "output": "b"}} for a in "abc"]}}) as tuner:
     tuner.train()
     tuner.evaluate()
     tuner.infer("a")
