@@ -1,4 +1,4 @@
-"""python -m benchmarks: run, table, linear, profile, choices, discovery, torture."""
+"""python -m benchmarks: run, table, linear, profile, choices, discovery, evaluating, torture."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.console import Console
 
 from benchmarks import choices as choices_measure
 from benchmarks import discovery as discovery_measure
+from benchmarks import evaluating as evaluating_measure
 from benchmarks import linear as linear_measure
 from benchmarks import profile as profile_measure
 from benchmarks.base_model import dense_folder
@@ -72,6 +73,12 @@ def table(work_dir: WorkDir = HERE) -> None:
 def linear(work_dir: WorkDir = HERE) -> None:
     """Does time double when rows double, and does memory stay when rows grow a hundredfold?"""
     linear_measure.measure(dense_folder(work_dir.absolute()), work_dir.absolute(), tell=console.print)
+
+
+@app.command()
+def evaluating(work_dir: WorkDir = HERE) -> None:
+    """How long does base against tuned take, beside two models and `generate` row by row?"""
+    evaluating_measure.measure(dense_folder(work_dir.absolute()), tell=console.print)
 
 
 @app.command()

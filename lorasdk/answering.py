@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from lorasdk.contracts import BringingExamples
-from lorasdk.errors import InferenceError
-from lorasdk.eval_report import EvalReport
-from lorasdk.events import ComparisonFinished, Emit
-from lorasdk.refusals import no_longer_wanted
+from lorasdk.events import Emit
 from lorasdk.results import Completion, PreviewRow
-from lorasdk.stopping import StopRequestedError, StopToken
 from lorasdk.tuner_state import TunerState
 
 if TYPE_CHECKING:
@@ -22,7 +17,7 @@ def preview(state: TunerState, rows: int) -> tuple[PreviewRow, ...]:
     """The first rows of each split, once the masks of all are proved."""
     emit = state.emitter(None)
     bench = state.bench(emit)
-    return bench.preview(state.read(emit), rows, emit)
+    return bench.preview(state.rows.read(emit), rows, emit)
 
 
 def answer(
@@ -42,34 +37,3 @@ def stream(state: TunerState, prompt: Prompt, generation: Mapping[str, object], 
 
     turns = conversation(prompt)
     return state.predictor(generation, adapter=adapter, emit=state.emitter(None)).stream(turns)
-
-
-def compare_with_base(state: TunerState, emit: Emit, stop: StopToken | None) -> EvalReport:
-    """Base and adapter on the test rows."""
-    from lorasdk.evaluation.comparing import compare
-    from lorasdk.evaluation.scoring import Subject
-
-    evaluators, adapter_dir = state.resolved.evaluators, state.adapter_dir
-    token = stop or StopToken()
-    tuned = state.predictor({}, adapter=True, emit=emit, stop=token, label="tuned")
-    base = state.predictor({}, adapter=False, emit=emit, stop=token, label="base")
-    bring = all(isinstance(bound.evaluator, BringingExamples) for bound in evaluators)
-    examples = () if bring else state.test_examples(emit)
-    try:
-        report = compare(
-            evaluators,
-            base=Subject("base", base, examples, emit, token.check),
-            tuned=Subject("tuned", tuned, examples, emit, token.check),
-        )
-    except StopRequestedError:
-        raise InferenceError(no_longer_wanted()) from None
-    assert adapter_dir is not None
-    emit(
-        ComparisonFinished(
-            adapter_dir,
-            report.rows,
-            {score.evaluator: score.base for score in report.scores},
-            {score.evaluator: score.tuned for score in report.scores},
-        )
-    )
-    return report

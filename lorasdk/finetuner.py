@@ -136,6 +136,7 @@ class FineTuner:
         stop: StopToken | None = None,
         resume: Resume | str | os.PathLike[str] = "never",
         allow_changes: Iterable[str] = (),
+        evaluate: bool = True,
     ) -> TrainResult:
         """Train an adapter and save it in a run's folder under the recipe's ``output_dir``.
 
@@ -147,6 +148,7 @@ class FineTuner:
                 with the bits of a run that was never interrupted.
             allow_changes: what may differ from the run that was begun, by name, such as ``training.learning_rate`` or
                 ``versions``; the adapter's passport then says that it is not bit-exact.
+            evaluate: compare base and tuned on the test rows at the end, as `evaluate` does.
 
         Raises:
             CheckpointError: there is nothing to resume, all checkpoints are damaged, or something else than was
@@ -156,10 +158,10 @@ class FineTuner:
             TrainingError: a loss is not finite, or a training of this tuner is running already.
             ResourceError: memory or disk.
         """
-        options = TrainOptions.of(resume, allow_changes)
+        options = TrainOptions.of(resume, allow_changes, evaluate=evaluate)
         return self._state.train(self._state.emitter(on_event), stop or StopToken(), options)
 
-    def start(
+    def start(  # noqa: D417 - as above
         self,
         *,
         isolation: Isolation = "thread",
@@ -167,6 +169,7 @@ class FineTuner:
         stop: StopToken | None = None,
         resume: Resume | str | os.PathLike[str] = "never",
         allow_changes: Iterable[str] = (),
+        evaluate: bool = True,
     ) -> Run:
         """Begin what `train` does and return at once.
 
@@ -175,15 +178,14 @@ class FineTuner:
                 violent one, is an error here and nothing else, and gives all memory back.
             on_event: called with every event, in a thread of the run.
             stop: a switch of your own; `Run.stop` throws it.
-            resume: as in `train`.
-            allow_changes: as in `train`.
+            resume: as in `train`; so are allow_changes and evaluate.
 
         Raises:
             TrainingError: a training of this tuner is running, or no process is possible here.
             PluginError, DataError: with ``process``, a plugin or a row in memory that cannot be handed over.
             ResourceError: the system gives no process.
         """
-        options = TrainOptions.of(resume, allow_changes)
+        options = TrainOptions.of(resume, allow_changes, evaluate=evaluate)
         return start_run(self._state, isolation=isolation, on_event=on_event, stop=stop or StopToken(), options=options)
 
     def infer(
@@ -192,8 +194,7 @@ class FineTuner:
         """Answer a prompt, or a list of prompts together.
 
         Args:
-            prompt: a text (one user turn), a conversation (`Message`s or mappings with ``role`` and ``content``), or
-                a list of either.
+            prompt: a text (one user turn), a conversation (`Message`s or mappings like them), or a list of either.
             adapter: False answers with the untouched base model.
             on_event: hears progress.
             generation: fields of the recipe's ``generation`` section for this call, such as ``max_new_tokens=20``.
@@ -209,26 +210,23 @@ class FineTuner:
         return answering.answer(self._state, prompt, generation, adapter=adapter, emit=emit)
 
     def stream(self, prompt: Prompt, *, adapter: bool = True, **generation: object) -> Iterator[str]:
-        """Answer one prompt piece by piece; closing the iterator early ends the work.
-
-        Args and errors are those of `infer`.
-        """
+        """Answer one prompt piece by piece, as `infer`; closing the iterator early ends the work."""
         return answering.stream(self._state, prompt, generation, adapter=adapter)
 
     def evaluate(self, *, on_event: OnEvent | None = None, stop: StopToken | None = None) -> EvalReport:
-        """Score the untouched base model and the adapter on the test rows, with the recipe's evaluators.
+        """Score the untouched base model and the adapter on the test rows; the run's folder gets a page about it.
 
         Raises:
             DataError: the recipe has no test rows, or they are not those the adapter's passport names.
             InferenceError: there is no adapter yet, or `stop` was thrown.
         """
-        return answering.compare_with_base(self._state, self._state.emitter(on_event), stop)
+        return self._state.compare(self._state.emitter(on_event), stop or StopToken())
 
     def export(self, folder: str | os.PathLike[str], *, on_event: OnEvent | None = None) -> Path:
         """Write base model and adapter merged into one ordinary model that transformers loads.
 
-        Merged in full precision, also after a quantised training; the written model is reloaded and its
-        log-probabilities on fixed prompts are compared with those of base and adapter: at most 1e-3 nats apart.
+        Merged in full precision, also after a quantised training; what was written is loaded again and compared with
+        base and adapter: log-probabilities on fixed prompts are at most 1e-3 nats apart.
 
         Raises:
             AdapterError: the folder is not empty, or the merged model answers otherwise.

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lorasdk.artifacts.passport import Passport
 from lorasdk.contracts import Message, Predictor
 from lorasdk.data.examples import Examples
 from lorasdk.eval_report import Forgetting
@@ -24,6 +23,7 @@ from lorasdk.results import PreviewRow, TrainResult
 from lorasdk.stopping import StopToken
 
 if TYPE_CHECKING:
+    from lorasdk.artifacts.passport import Passport
     from lorasdk.workbench import Workbench
 
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"

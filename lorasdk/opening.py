@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lorasdk import heavy_rooms
-from lorasdk.artifacts.passport import read_passport
 from lorasdk.contracts import Row
 from lorasdk.plugins import Manager
 from lorasdk.recipe import Recipe, load_recipe
@@ -46,6 +45,8 @@ def open_adapter(
     allow_base_mismatch: bool,
 ) -> TunerState:
     """A tuner that answers with a saved adapter, perhaps long after the rows it was trained on are gone."""
+    from lorasdk.artifacts.passport import read_passport
+
     adapter_dir = find_adapter_dir(path.expanduser().absolute())
     base_dir = recipe_dir_of(adapter_dir)
     recipe = load_recipe(read_passport(adapter_dir).recipe, overrides=overrides)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lorasdk.eval_report import EvalReport
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -127,6 +129,8 @@ class TrainResult:
     """Highest memory use seen after a forward pass: resident set of the process on a CPU, else allocated memory."""
     resumed_from: int = 0
     """Steps that were taken already when this call began; 0 for a run from the start."""
+    report: EvalReport | None = None
+    """Base against tuned on the test rows; None without test rows, or when the comparison failed or was stopped."""
 
     @property
     def trainable_share(self) -> float:

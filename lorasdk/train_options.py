@@ -20,10 +20,15 @@ class TrainOptions:
     """Whether it goes on where another one stopped."""
     allow_changes: tuple[str, ...] = ()
     """Names of what may differ from the run that it goes on with."""
+    evaluate: bool = True
+    """Whether base and tuned are compared on the test rows at the end, if there are any."""
 
     @classmethod
-    def of(cls, resume: Resume | str | os.PathLike[str], allow_changes: Iterable[str]) -> TrainOptions:
+    def of(
+        cls, resume: Resume | str | os.PathLike[str], allow_changes: Iterable[str], *, evaluate: bool = True
+    ) -> TrainOptions:
         """Tell words from paths."""
         words: tuple[Literal["never", "auto", "must"], ...] = ("never", "auto", "must")
         chosen: Resume = next((word for word in words if word == resume), Path(resume))
-        return cls(chosen, (allow_changes,) if isinstance(allow_changes, str) else tuple(allow_changes))
+        names = (allow_changes,) if isinstance(allow_changes, str) else tuple(allow_changes)
+        return cls(chosen, names, evaluate)

@@ -20,12 +20,11 @@ from lorasdk.engine.snapshot import Snapshot
 from lorasdk.engine.task import Trained, TrainingTask
 from lorasdk.errors import InferenceError, TrainingError
 from lorasdk.evaluation.scoring import Subject, aggregate, score
-from lorasdk.events import AdapterAttached, AdapterSaved, Emit, RunFinished, RunStarted, RunStopped
+from lorasdk.events import AdapterAttached, AdapterSaved, Emit, RunStarted, RunStopped
 from lorasdk.passport_making import describe_split
 from lorasdk.refusals import abandoned, stopped_too_early
 from lorasdk.results import TrainResult
 from lorasdk.run_checkpoints import RunCheckpoints, identity_of
-from lorasdk.runs.folder import mark_ended
 from lorasdk.stopping import StopRequestedError, StopToken
 from lorasdk.workbench import Workbench
 
@@ -67,8 +66,6 @@ class TrainingRun:
                     raise TrainingError(abandoned(self.run_dir, trained.steps))
                 adapter_dir = saving.save(trained)
         self.emit(AdapterSaved(adapter_dir, trained.saved_step))
-        mark_ended(self.run_dir, trained.stopped)
-        self.emit(RunFinished(adapter_dir, trained.steps, self._seconds()))
         return self._result(adapter_dir, trained, attached, resumed_from=kept.step)
 
     def _prepared(self, splits: Mapping[str, Examples]) -> dict[str, PreparedSplit]:

@@ -96,7 +96,7 @@ def write_rows(state: TunerState) -> tuple[BinaryIO, dict[str, int]]:
     """
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the process that reads it closes it
     try:
-        counts = {split: _write_split(file, split, state) for split in sorted(state.handed_over)}
+        counts = {split: _write_split(file, split, state) for split in sorted(state.rows.handed_over)}
         file.seek(0)
     except BaseException:
         file.close()
@@ -129,5 +129,5 @@ def _mapping(value: object) -> dict[Any, Any]:
     raise TypeError(f"{type(value).__name__} is no data")
 
 
-def _options(resume: Any, allow_changes: list[str], *, folder: bool) -> TrainOptions:  # noqa: ANN401 - JSON
-    return TrainOptions(Path(resume) if folder else resume, tuple(allow_changes))
+def _options(resume: Any, allow_changes: list[str], *, evaluate: bool, folder: bool) -> TrainOptions:  # noqa: ANN401 - JSON
+    return TrainOptions(Path(resume) if folder else resume, tuple(allow_changes), evaluate)

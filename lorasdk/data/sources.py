@@ -82,7 +82,7 @@ def read_splits(
     between: Callable[[], None] = lambda: None,
     max_overlap: float | None = None,
 ) -> dict[str, Examples]:
-    """Read every source and hold out what the recipe takes from the training rows.
+    """Read every source and hold out what the recipe takes from the training rows, if these are among the sources.
 
     Args:
         sources: by split.
@@ -100,6 +100,8 @@ def read_splits(
     shares = {n: s for n, s in configured.items() if isinstance(s, Split) and n not in sources}
     if shares:
         found.update(_held_out(found["train"], shares, seed))
+    if "train" not in found:
+        return found
     duplicates = find_duplicates({name: examples.items for name, examples in found.items()})
     for notice in duplicates.notices():
         emit(notice)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from lorasdk.contracts import Message, Predictor
+from lorasdk.contracts import Example, Message, Predictor
 from lorasdk.results import AnswerScore, Completion
 
 Turns: TypeAlias = tuple[tuple[str, ...], ...]
@@ -29,6 +29,12 @@ class RememberingPredictor:
             found = self.predictor.complete([asked[turns] for turns in fresh])
             self._known.update(zip(fresh, found, strict=True))
         return [self._known[turns] for turns in wanted]
+
+    def texts(self, examples: Sequence[Example]) -> list[str]:
+        """Its answer to each example; empty unless somebody has asked for all of them."""
+        wanted = [_turns(example.prompt) for example in examples]
+        known = all(turns in self._known for turns in wanted)
+        return [self._known[turns].text for turns in wanted] if known else []
 
     def log_probabilities(self, prompts: Sequence[Sequence[Message]], answers: Sequence[str]) -> list[AnswerScore]:
         """Score each answer after its prompt, in order."""

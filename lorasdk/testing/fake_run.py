@@ -22,7 +22,6 @@ from lorasdk.events import (
     BaseModelLoaded,
     DataPrepared,
     EvaluationFinished,
-    RunFinished,
     RunStarted,
     RunStopped,
     StepFinished,
@@ -31,7 +30,7 @@ from lorasdk.heavy_rooms import TrainingOrder
 from lorasdk.refusals import abandoned
 from lorasdk.resolving import Resolved
 from lorasdk.results import LossPoint, TrainResult, ValidationPoint
-from lorasdk.runs.folder import ADAPTER, PASSPORT, mark_ended
+from lorasdk.runs.folder import ADAPTER, PASSPORT
 from lorasdk.stopping import StopRequestedError
 from lorasdk.testing.fake_passport import fake_passport
 from lorasdk.testing.fake_predictor import Answers, FakePredictor
@@ -86,8 +85,6 @@ class FakeRun:
         passport = fake_passport(recipe, result, order.splits)
         write_whole_json(result.adapter_dir / PASSPORT, passport.model_dump(mode="json"))
         order.emit(AdapterSaved(result.adapter_dir, steps))
-        mark_ended(order.run_dir, stopped)
-        order.emit(RunFinished(result.adapter_dir, steps, result.seconds))
         return result
 
     def _preparation(self) -> Iterator[DataPrepared | BaseModelLoaded | AdapterAttached]:

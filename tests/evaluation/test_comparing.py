@@ -5,9 +5,9 @@ import pytest
 
 from lorasdk.builtin.exact_match import ExactMatch, ExactMatchOptions
 from lorasdk.contracts import EvaluationContext, Example, Message
-from lorasdk.errors import DataError, PluginError, Problem
+from lorasdk.errors import DataError, Problem
 from lorasdk.eval_report import EvalReport
-from lorasdk.evaluation.comparing import compare
+from lorasdk.evaluation.comparing import compare, no_score
 from lorasdk.evaluation.remembering import RememberingPredictor
 from lorasdk.evaluation.scoring import Subject
 from lorasdk.events import Notice
@@ -100,6 +100,7 @@ def test_one_evaluator_with_two_settings_has_two_scores():
     base, tuned = FakePredictor(["no"] * 4), FakePredictor(["yes"] * 4)
     strict, lenient = compared(bound(normalise="none"), bound(), base=base, tuned=tuned).scores
     assert (strict.tuned, lenient.tuned) == (0, 1)
+    assert (strict.evaluator, lenient.evaluator) == ("exact_match", "exact_match (2)")
 
 
 class Scripted(ExactMatch):
@@ -133,12 +134,19 @@ def test_P90_an_evaluator_that_fails_costs_its_own_line_and_the_report_says_why(
     assert code == "data.foreign" or "scripted" in str(report)
 
 
-def test_when_every_evaluator_fails_there_is_no_report():
+def test_when_every_evaluator_fails_the_report_has_no_score_but_the_reasons():
     broken = bound(Scripted(ZeroDivisionError("no rows")))
-    with pytest.raises(PluginError, match="no rows") as caught:
-        compared(broken, broken, base=FakePredictor([]), tuned=FakePredictor([]))
-    assert len(caught.value.problems) == 2
-    assert caught.value.problems[0].place == "recipe.yaml:9:5"
+    report = compared(broken, broken, base=FakePredictor([]), tuned=FakePredictor([]))
+    assert (report.scores, len(report.failures)) == ((), 2)
+    assert report.failures[0].place == "recipe.yaml:9:5"
+    error = no_score(report)
+    assert error is not None
+    assert error.code == "plugin.evaluator-failed"
+
+
+def test_a_report_with_a_score_is_no_error():
+    report = compared(bound(Scripted([1.0])), bound(), base=FakePredictor(["no"] * 4), tuned=FakePredictor(["no"] * 4))
+    assert no_score(report) is None
 
 
 def test_an_evaluator_may_bring_examples_of_its_own_and_say_things():

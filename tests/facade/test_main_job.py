@@ -40,11 +40,15 @@ def trained(embedded_model_source: str, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.mark.real
 def test_the_embedded_model_learns_and_trains_a_small_share(trained):
-    tuner, result = trained
+    _, result = trained
     assert 0.001 < result.trainable_share < 0.01
     assert result.history[-1].loss < result.history[0].loss
-    report = tuner.evaluate()
-    assert report.scores[0].tuned >= report.scores[0].base
+    assert result.report is not None
+    (score,) = result.report.scores
+    assert score.tuned >= score.base
+    assert result.report.forgetting is not None
+    assert result.report.forgetting.divergence > 0
+    assert (result.run_dir / "report.html").is_file()
 
 
 @pytest.mark.real

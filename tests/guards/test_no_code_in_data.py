@@ -16,7 +16,7 @@ SOURCES = sorted((ROOT / "lorasdk").rglob("*.py"))
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "runpy", "code", "codeop", "yaml"}
 CALLS = {"eval", "exec", "compile", "__import__", "execfile"}
 ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("np", "load"), ("numpy", "load"), ("pd", "read_pickle")}
-IMPORTERS = {"plugins/manager.py", "background/child.py"}
+IMPORTERS = {"plugins/shelf.py", "background/plugin_reference.py"}
 """May import by name: the built-in plugin, and those of the host in a process of its own."""
 
 

@@ -44,7 +44,7 @@ def test_a_training_looks_like_one(tmp_path: Path):
     assert kinds == [
         "RunStarted", "DataPrepared", "DataPrepared", "DataPrepared", "BaseModelLoaded", "AdapterAttached",
         "StepFinished", "StepFinished", "EvaluationFinished", "StepFinished", "StepFinished", "EvaluationFinished",
-        "AdapterSaved", "RunFinished",
+        "AdapterSaved", "ComparisonFinished", "RunFinished",
     ]  # fmt: skip
     assert (result.steps, result.stopped, len(result.history), len(result.validations)) == (4, "finished", 4, 2)
     assert result.history[0].loss > result.history[-1].loss
@@ -56,7 +56,9 @@ def test_answers_and_comparisons_are_those_of_the_test(tmp_path: Path):
     engine = FakeEngine(answers=ANSWERS, base_answers="4 is a number.")
     with tuner(tmp_path, engine, training={"max_steps": 1}) as fake:
         assert fake.infer("Is 4 even?", adapter=False).text == "4 is a number."
-        fake.train()
+        result = fake.train()
+        assert result.report is not None
+        assert (result.report.scores[0].tuned, result.report.answers[0].base) == (1, "4 is a number.")
         assert fake.infer(["Is 3 even?", "Is 4 even?"])[0].text == "no"
         assert "".join(fake.stream("Is 4 even?", adapter=False)) == "4 is a number."
         (score,) = fake.evaluate().scores
