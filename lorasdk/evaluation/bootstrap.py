@@ -7,8 +7,8 @@ no answer where all rows differ alike. What comes close to what it says is simpl
 - for scores of 0 and 1: one row added that got better and one that got worse, the pseudo-counts of Bonett and Price
   (2012, Journal of Educational and Behavioral Statistics 37(4)), then the percentile interval. It has a width where no
   row differs, or all do;
-- for other scores: the expanded percentile interval (Hesterberg 2015, The American Statistician 69(4), section 4.2),
-  which takes quantiles further out, as far as a t interval is wider than a normal one on as many rows.
+- for other scores: the expanded percentile interval (Hesterberg 2015, The American Statistician 69(4)), which takes
+  quantiles further out, as far as a t interval is wider than a normal one on as many rows.
 """
 
 from __future__ import annotations
