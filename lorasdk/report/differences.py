@@ -54,5 +54,10 @@ def _short(text: str) -> tuple[str, str | None]:
 
 
 def _pieces(words: Sequence[str], shared: set[int]) -> Iterator[Piece]:
-    for differs, numbers in groupby(range(len(words)), key=lambda number: number not in shared):
+    def differ(number: int) -> bool:
+        # A space between two words that differ would only break the mark.
+        lonely = words[number].isspace() and not shared & {number - 1, number + 1} and 0 < number < len(words) - 1
+        return lonely or number not in shared
+
+    for differs, numbers in groupby(range(len(words)), key=differ):
         yield Piece("".join(words[number] for number in numbers), differs)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,12 +20,8 @@ COLOURS = {INK: "var(--muted)", FAINT: "var(--line)"}
 """Stand-ins that a figure is drawn with, and the page's own colours that take their places."""
 WIDTH, HEIGHT = 5.0, 2.5
 """Inches of 72 units."""
-_SETTINGS: dict[str, object] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "lorasdk",
-    "font.size": 9.5,
-    "axes.formatter.limits": (-3, 5),
-}
+_STYLE = Path(__file__).parent / "templates/plot.mplstyle"
+_FOLDER = "MPLCONFIGDIR"
 _NO_DATES = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _DRAWING = threading.Lock()
 """Settings of matplotlib are one for the process; two reports must not put back each other's."""
@@ -59,10 +57,22 @@ def inline_svg(draw: Callable[[Figure], None], *, name: str, title: str, descrip
 @contextmanager
 def _own_settings() -> Iterator[None]:
     """Matplotlib's defaults instead of the host's settings, which are back afterwards."""
-    from matplotlib import style
+    with _DRAWING, _same_environment():
+        from matplotlib import style
 
-    with _DRAWING, style.context(["default", _SETTINGS]):
+        with style.context(["default", _STYLE]):
+            yield
+
+
+@contextmanager
+def _same_environment() -> Iterator[None]:
+    """Take away what matplotlib tells its children where nobody's home can be written to."""
+    given = _FOLDER in os.environ
+    try:
         yield
+    finally:
+        if not given:
+            os.environ.pop(_FOLDER, None)
 
 
 def _of_page(svg: str, name: str, title: str, description: str) -> str:

@@ -76,6 +76,14 @@ class View:
     disagreeing: tuple[str, ...]
     """Evaluators by which it is worse although the verdict is another."""
 
+    @property
+    def cautions(self) -> bool:
+        """Whether anything stands against the verdict."""
+        found = self.evaluation
+        overlapping = found.overlap is not None and found.overlap.rows > 0
+        forgotten = found.forgetting is not None and not found.forgetting.within
+        return bool(self.unbeaten or self.disagreeing or found.failures or overlapping or forgotten)
+
 
 def view_of(document: ReportDocument) -> View:
     """Prepare a page; the same document gives the same one."""
