@@ -37,7 +37,7 @@ def compiled(text: str) -> Pattern[str]:
         raise ValueError(f"the pattern has {len(text)} characters; at most {MOST_CHARACTERS} are allowed")
     if CALL.search(text):
         raise ValueError("the pattern calls itself, as by (?R) or (?1), which can take memory without end")
-    if len(text) * prod(max(1, int(count[-9:])) for count in COUNT.findall(text)) > MOST_COPIES:
+    if len(text) * prod(max(1, int(count)) for count in COUNT.findall(text)) > MOST_COPIES:
         raise ValueError("the pattern's counts {n} multiply to too many copies; write + or *, or smaller counts")
     try:
         return regex.compile(text, flags=regex.VERSION0)

@@ -58,6 +58,7 @@ def test_an_answer_without_a_match_is_wrong_and_references_without_one_are_named
         ({"pattern": "(a"}, "missing \\) at position 2"),
         ({"pattern": "a" * 1001}, "1001 characters"),
         ({"pattern": "((((((a){9}){9}){9}){9}){9}){9}"}, "too many copies"),
+        ({"pattern": "(?:ab){1000000000}"}, "too many copies"),
         ({"pattern": r"a(?R)?b"}, "calls itself"),
         ({"pattern": r"\\(?1)?"}, "calls itself"),
         ({"pattern": "a(?P<n>b)", "group": 2}, "it has 0, 1, n"),
