@@ -22,8 +22,8 @@ SHIPPED = Path(__file__).parents[1] / "recipes" / "data" / "wordnet-kinds"
 TRAIN_ROWS, TEST_ROWS = 400, 40
 PERPLEXITIES = (("base", 24.0), ("tuned", 3.0))
 """Whose, and how much more than 1 it is at most."""
-HOSTILE = '<script>alert("1")</script> \u202egnp.exe <img src=x onerror=alert(1)>'
-"""What an answer may hold: markup, and a character that turns the rest of a line around."""
+HOSTILE = '<script>alert("1")</script> \u202egnp.exe <img src=x onerror=alert(1)>\ud800\x07'
+"""What an answer may hold: markup, a character that turns the rest of a line around, and two that are no text."""
 
 
 def sample_run(folder: Path, **sections: object) -> TrainResult:

@@ -152,9 +152,7 @@ def _differences(runs: Sequence[RunFacts]) -> Iterator[Difference]:
 
 
 def _losses(comparison: Comparison) -> Plot | None:
-    known = [(number, run) for number, run in enumerate(comparison.runs, start=1) if run.facts.steps]
-    if not known:
-        return None
+    known = list(enumerate(comparison.runs, start=1))
     lines = [Line([(step.step, step.loss) for step in run.facts.steps], series=number) for number, run in known]
     legend = tuple((number, run.label) for number, run in known)
     return lines_plot("losses", "Training loss, nats per supervised token", lines, legend)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -60,20 +61,22 @@ def run_plots(run: RunFacts) -> tuple[Plot, ...]:
     if not run.steps:
         return ()
     validation = [(each.step, each.metrics["loss"]) for each in run.validations if "loss" in each.metrics]
-    losses = [Line([(each.step, each.loss) for each in run.steps])]
-    losses += [Line(validation, series=2, marked=True)] if validation else []
-    names = ((1, "training"), (2, "validation"))
+    losses = [Line([(each.step, each.loss) for each in run.steps]), Line(validation, series=2, marked=True)]
     rates = Line([(each.step, each.learning_rate) for each in run.steps])
     speeds = Line([(each.step, each.tokens_per_second) for each in run.steps])
-    return (
-        lines_plot("loss", "Loss, nats per supervised token", losses, names[: len(losses)]),
+    plots = (
+        lines_plot("loss", "Loss, nats per supervised token", losses, ((1, "training"), (2, "validation"))),
         lines_plot("rate", "Learning rate", [rates]),
         lines_plot("speed", "Tokens per second", [speeds]),
     )
+    return tuple(plot for plot in plots if plot is not None)
 
 
-def lines_plot(name: str, title: str, lines: Sequence[Line], legend: tuple[tuple[int, str], ...] = ()) -> Plot:
-    """Lines over optimizer steps."""
+def lines_plot(name: str, title: str, given: Sequence[Line], legend: tuple[tuple[int, str], ...] = ()) -> Plot | None:
+    """Lines over optimizer steps; None when no point of them is a finite number."""
+    lines = [each for each in map(_finite, given) if each.points]
+    if not lines:
+        return None
     width = max(_width(line.points) for line in lines)
 
     def draw(figure: Figure) -> None:
@@ -84,7 +87,8 @@ def lines_plot(name: str, title: str, lines: Sequence[Line], legend: tuple[tuple
 
     caption = title if width == 1 else f"{title}; each point is the mean of {width} steps"
     svg = inline_svg(draw, name=name, title=f"{title} over optimizer steps", description=_told(lines, legend))
-    return Plot(name, caption, svg, legend if len(lines) > 1 else ())
+    drawn = {line.series for line in lines}
+    return Plot(name, caption, svg, tuple(each for each in legend if each[0] in drawn) if len(lines) > 1 else ())
 
 
 def _draw_line(axes: Axes, line: Line) -> None:
@@ -107,6 +111,11 @@ def thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
     width = _width(points)
     parts = [points[start : start + width] for start in range(0, len(points), width)]
     return [(part[-1][0], fmean(value for _, value in part)) for part in parts]
+
+
+def _finite(line: Line) -> Line:
+    """An infinite perplexity, say, has no place in a plot."""
+    return replace(line, points=[(step, value) for step, value in line.points if math.isfinite(value)])
 
 
 def _width(points: Sequence[tuple[int, float]]) -> int:

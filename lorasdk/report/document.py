@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,11 @@ def document_of(text: str | bytes) -> ReportDocument:
     Raises:
         DataError: it is none.
     """
-    return dataclass_of(ReportDocument, read_line(text))
+    document = dataclass_of(ReportDocument, read_line(text))
+    contradiction = next(_contradictions(document.evaluation), None)
+    if contradiction is not None:
+        raise DataError(Problem("report.damaged", contradiction))
+    return document
 
 
 def read_document(path: Path) -> ReportDocument:
@@ -101,6 +106,18 @@ def missing_report(path: Path, found: str) -> Problem:
         allowed=f"a folder with {NAME}.json: a run's, an adapter's, or a folder of runs",
         fix="evaluate first, which writes it: lorasdk evaluate RUN_OR_ADAPTER",
     )
+
+
+def _contradictions(report: EvalReport) -> Iterator[str]:
+    """What no evaluation finds, but somebody who edits the file may write."""
+    for score in report.scores:
+        if len(score.base_rows) != len(score.tuned_rows):
+            yield f"{score.evaluator} has {len(score.base_rows)} scores for base and {len(score.tuned_rows)} for tuned"
+    if report.labels is not None:
+        shape = [len(report.labels.classes) + 1] * len(report.labels.classes)
+        for matrix in (report.labels.base_confusion, report.labels.tuned_confusion):
+            if [len(row) for row in matrix] != shape:
+                yield f"a confusion matrix of {len(shape)} labels has rows of {[len(row) for row in matrix]} counts"
 
 
 def _candidates(path: Path) -> list[Path]:

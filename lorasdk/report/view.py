@@ -121,9 +121,10 @@ def _shown_score(score: Score, wide: float) -> ShownScore:
     binary = share and {*score.base_rows, *score.tuned_rows} <= {0.0, 1.0}
     reach = wide if share else _reach(score)
     interval = score.interval
-    if interval is None or reach == 0 or not math.isfinite(reach):
+    places = () if interval is None else (interval.low, interval.high, score.change)
+    if not places or reach == 0 or not all(map(math.isfinite, (*places, reach))):
         return ShownScore(score, share, binary, None)
-    low, high, at = (round(50 + 46 * value / reach, 2) for value in (interval.low, interval.high, score.change))
+    low, high, at = (round(50 + 46 * value / reach, 2) for value in places)
     return ShownScore(score, share, binary, Strip(low, high, at))
 
 

@@ -5,13 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sample_report import sample_report
 
-from lorasdk import AdapterError, EvalReport, Interval, ResourceError, Score
+from lorasdk import AdapterError, DataError, EvalReport, Interval, ResourceError, Score
 from lorasdk.report import read_report, rebuild_report, write_report
+from lorasdk.report.document import ReportDocument, document_of, document_text
+from lorasdk.report.facts import RunFacts
 
 
 def test_a_report_comes_back_equal_with_every_digit(tmp_path: Path):
@@ -43,6 +48,7 @@ def test_whole_numbers_where_shares_belong_make_no_other_page(tmp_path: Path):
 def test_nothing_of_matplotlib_s_is_left_changed(run_dir: Path, tmp_path: Path):
     program = f"""
 import sys
+from dataclasses import replace
 from pathlib import Path
 import matplotlib as mpl
 mpl.rcParams["axes.facecolor"] = "red"
@@ -105,6 +111,25 @@ def test_a_damaged_report_is_an_error_of_ours(tmp_path: Path, damage: bytes | No
         read_report(path)
     assert caught.value.code == "report.damaged"
     assert str(path) in str(caught.value)
+
+
+def test_a_report_that_contradicts_itself_is_damaged_too(tmp_path: Path):
+    report = sample_report()
+    one = replace(report.scores[0], base_rows=report.scores[0].base_rows[1:])
+    for wrong in (
+        replace(report, scores=(one,)),
+        replace(report, labels=replace(report.labels, base_confusion=report.labels.base_confusion[1:])),
+    ):
+        (tmp_path / "report.json").write_text(document_text(ReportDocument(wrong, RunFacts())), "utf-8")
+        with pytest.raises(AdapterError) as caught:
+            rebuild_report(tmp_path)
+        assert caught.value.code == "report.damaged"
+
+
+@given(st.binary() | st.text(max_size=40).map(str.encode))
+def test_any_bytes_are_an_error_of_ours(written: bytes):
+    with pytest.raises(DataError):
+        document_of(written)
 
 
 def test_fields_of_a_newer_release_are_left_out(tmp_path: Path):

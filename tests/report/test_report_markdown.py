@@ -22,7 +22,7 @@ def test_it_says_what_the_page_says(run_dir: Path):
         "By evaluator",
         "Baselines",
         "By class",
-        "Answers that flipped",
+        "Answers, flipped rows first",
         "What was forgotten",
         "Data",
         "Recipe",
