@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from lorasdk.contracts import BringingExamples, Example
 from lorasdk.data.examples import Examples
-from lorasdk.errors import DataError, InferenceError, ResourceError
+from lorasdk.errors import DataError, InferenceError, LorasdkError
 from lorasdk.eval_report import EvalReport
 from lorasdk.evaluation.comparing import compare
 from lorasdk.evaluation.overlap import overlap
@@ -20,6 +21,8 @@ from lorasdk.refusals import no_longer_wanted, no_test_rows
 from lorasdk.resolving import Resolved
 from lorasdk.runs.folder import is_run
 from lorasdk.stopping import StopRequestedError, StopToken
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ class Comparison:
 def publish(report: EvalReport, adapter_dir: Path, emit: Emit) -> None:
     """Write the report's pages beside the adapter, and its results into the model card.
 
-    A disk that refuses is told and nothing more: the report itself is with its caller.
+    What goes wrong with pages is told and logged, and nothing more: the report itself is with its caller, at the end of
+    what may have been a long training.
     """
     from lorasdk.artifacts.model_card import write_model_card
     from lorasdk.artifacts.passport import read_passport
@@ -88,8 +92,10 @@ def publish(report: EvalReport, adapter_dir: Path, emit: Emit) -> None:
     try:
         write_report(folder, report, run_dir=folder)
         write_model_card(adapter_dir, read_passport(adapter_dir), report)
-    except ResourceError as error:
-        emit(Notice("evaluation.unwritten", f"the report cannot be written: {error.problems[0].message}"))
+    except Exception as error:
+        why = error.problems[0].message if isinstance(error, LorasdkError) else f"{type(error).__name__}: {error}"
+        logger.exception("the report of %s cannot be written", adapter_dir)
+        emit(Notice("evaluation.unwritten", f"the report cannot be written: {why}"))
 
 
 def announce(report: EvalReport, adapter_dir: Path, emit: Emit) -> None:
