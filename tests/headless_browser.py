@@ -21,6 +21,7 @@ FLAGS = (
     "--headless=new",
     "--no-sandbox",  # it needs rights that an unpacked program does not have; only our own pages are opened
     "--disable-gpu",
+    "--hide-scrollbars",
     "--disable-dev-shm-usage",
     "--no-first-run",
     "--disable-extensions",

@@ -12,6 +12,8 @@ from lorasdk.report.differences import ShownText, compared, shortened
 
 MOST = 20
 """Answers on a page."""
+FEWEST_TO_SHARE, WORTH_SAYING_ONCE = 2, 40
+"""Prompts that share a beginning, and its characters."""
 FLIPPED = 8
 """Of each way, at most, as long as others are left."""
 
@@ -53,6 +55,8 @@ class ShownAnswers:
     """Rows that were wrong and are right, of all rows."""
     lost: int
     """Rows that were right and are wrong."""
+    beginning: ShownText | None
+    """What all these prompts begin with, when it is long; said once and left out of each."""
     evaluator: str | None
     """By whose scores; None when there are none for these rows."""
 
@@ -67,11 +71,13 @@ def choose_answers(report: EvalReport) -> ShownAnswers:
     rest = chain.from_iterable(((fate, pair) for pair in _left(fate, by_fate[fate])) for fate in _unflipped_first())
     chosen = [*first, *islice(rest, MOST - len(first))]
     chosen.sort(key=lambda each: ORDER.index(each[0]))
+    beginning = shared_beginning([pair.prompt for _, pair in chosen])
     return ShownAnswers(
-        shown=tuple(_shown(fate, pair) for fate, pair in chosen),
+        shown=tuple(_shown(fate, pair, len(beginning)) for fate, pair in chosen),
         rows=len(answers),
         gained=len(by_fate["gained"]),
         lost=len(by_fate["lost"]),
+        beginning=shortened(beginning.strip()) if beginning else None,
         evaluator=None if score is None else score.evaluator,
     )
 
@@ -101,7 +107,18 @@ def _fate(score: Score | None, row: int) -> Fate:
     return "improved" if (tuned > base) == score.higher_is_better else "worse"
 
 
-def _shown(fate: Fate, pair: AnswerPair) -> ShownAnswer:
+def shared_beginning(prompts: Sequence[str]) -> str:
+    """The whole lines that all prompts begin with; empty when they are few or short, or a prompt has nothing else."""
+    if len(prompts) < FEWEST_TO_SHARE:
+        return ""
+    first, last = min(prompts), max(prompts)  # what these share, all between them share
+    length = next((i for i, letters in enumerate(zip(first, last, strict=False)) if len({*letters}) > 1), len(first))
+    lines = first[: first.rfind("\n", 0, length) + 1]
+    alone = any(not prompt[len(lines) :].strip() for prompt in prompts)
+    return "" if alone or len(lines) < WORTH_SAYING_ONCE else lines
+
+
+def _shown(fate: Fate, pair: AnswerPair, beginning: int) -> ShownAnswer:
     base, tuned = compared(pair.base, pair.tuned)
     same = pair.base == pair.tuned
-    return ShownAnswer(pair.row, fate, shortened(pair.prompt), shortened(pair.reference), base, tuned, same)
+    return ShownAnswer(pair.row, fate, shortened(pair.prompt[beginning:]), shortened(pair.reference), base, tuned, same)

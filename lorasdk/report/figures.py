@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 
 MINUS = "\N{MINUS SIGN}"
-MINUTE, HOUR = 60, 3600
+MINUTE = 60
+"""Seconds of a minute, and minutes of an hour."""
 SMALLEST_P = 0.001
 LARGE, SMALL = 1000, 0.001
 
@@ -38,7 +39,9 @@ def number(value: float) -> str:
     size = abs(value)
     if size >= LARGE:
         return _signed(f"{value:,.0f}") if size < LARGE**3 else _signed(f"{value:.3g}")
-    return _signed(f"{value:.3f}" if size < 10 and (size >= SMALL or size == 0) else f"{value:.3g}")  # noqa: PLR2004
+    if size == 0 or SMALL <= size < 1:
+        return _signed(f"{value:.3f}")
+    return _signed(f"{value:.2f}" if 1 <= size < 10 else f"{value:.3g}")  # noqa: PLR2004 - three digits
 
 
 def difference(value: float) -> str:
@@ -58,11 +61,12 @@ def probability(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds, minutes or hours."""
-    if seconds < MINUTE:
+    if round(seconds, 1) < MINUTE or not math.isfinite(seconds):
         return f"{seconds:.1f} s"
-    if seconds < HOUR:
-        return f"{seconds // MINUTE:.0f} min {seconds % MINUTE:.0f} s"
-    return f"{seconds // HOUR:.0f} h {seconds % HOUR // MINUTE:.0f} min"
+    minutes, rest = divmod(round(seconds), MINUTE)
+    if minutes < MINUTE:
+        return f"{minutes} min {rest} s"
+    return "{} h {} min".format(*divmod(round(seconds / MINUTE), MINUTE))
 
 
 def memory(size: float) -> str:

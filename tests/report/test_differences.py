@@ -4,7 +4,7 @@ import random
 import time
 
 from lorasdk.eval_report import AnswerPair, EvalReport, Score
-from lorasdk.report.choosing_answers import MOST, choose_answers
+from lorasdk.report.choosing_answers import MOST, choose_answers, shared_beginning
 from lorasdk.report.differences import SHOWN, compared, shortened
 
 
@@ -66,6 +66,23 @@ def test_scores_that_are_no_yes_and_no_are_ordered_by_what_became_of_them():
     assert [answer.fate for answer in choose_answers(report([0.5, 0.2, 0.3], [0.1, 0.6, 0.3])).shown] == [
         "worse", "improved", "equal",
     ]  # fmt: skip
+
+
+def test_what_all_prompts_begin_with_is_said_once():
+    prompts = [f"Which kind of thing is it? Answer with one word.\n\n{thing}\n" for thing in ("a ferry", "a fern")]
+    assert shared_beginning(prompts) == "Which kind of thing is it? Answer with one word.\n\n"
+    pairs = tuple(AnswerPair(row, prompt, "r", "b", "t") for row, prompt in enumerate(prompts, start=1))
+    chosen = choose_answers(EvalReport(2, (), 1.0, answers=pairs))
+    assert chosen.beginning == shortened("Which kind of thing is it? Answer with one word.")
+    assert [answer.prompt.pieces[0].text for answer in chosen.shown] == ["a ferry\n", "a fern\n"]
+
+
+def test_a_prompt_never_loses_all_it_has():
+    same = "Which kind of thing is it? Answer with one word.\n"
+    assert shared_beginning([same, same]) == ""
+    assert shared_beginning([same + "a fern"]) == ""
+    assert shared_beginning(["short\na", "short\nb"]) == ""
+    assert shared_beginning([]) == ""
 
 
 def test_answers_without_scores_are_shown_without_a_judgement():

@@ -181,9 +181,7 @@ def test_what_speaks_against_a_verdict_stands_beside_it(document: ReportDocument
 def test_a_score_that_counts_nothing_is_no_percentage():
     perplexity = Score("perplexity", 8.25, 3.5, (8.0, 8.5), (3.0, 4.0), higher_is_better=False)
     said = only_scores(replace(perplexity, interval=Interval(-5.5, -4.0), verdict="better"))
-    assert (
-        "perplexity is 3.500 on 2 held-out rows, and 8.250 for the untouched base model, where lower is better" in said
-    )
+    assert "perplexity is 3.50 on 2 held-out rows, and 8.25 for the untouched base model, where lower is better" in said
 
 
 def test_an_adapter_that_was_copied_elsewhere_has_a_page_that_says_what_it_lacks(run_dir: Path, tmp_path: Path):

@@ -41,6 +41,7 @@ def test_it_opens_without_a_complaint_or_a_request_and_fits(
     width = browser.value("document.documentElement.clientWidth")
     assert browser.value("document.documentElement.scrollWidth") <= width
     assert browser.value(BEYOND) == []
+    assert browser.value("Math.min(...[...document.querySelectorAll('main caption')].map(e => e.offsetWidth))") > 150
     browser.screenshot(tmp_path / f"{name}-{look}.png")
     assert (tmp_path / f"{name}-{look}.png").stat().st_size > 10_000
 
