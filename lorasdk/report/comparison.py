@@ -10,9 +10,10 @@ from lorasdk.errors import AdapterError, DataError, Problem
 from lorasdk.eval_report import EvalReport
 from lorasdk.report.collecting import collect_facts
 from lorasdk.report.curves import SERIES, Line, Plot, lines_plot
-from lorasdk.report.document import find_report, read_document, run_folder
+from lorasdk.report.document import read_document
 from lorasdk.report.facts import RunFacts
 from lorasdk.report.filling_in import as_html
+from lorasdk.report.finding import find_report, report_home
 from lorasdk.report.view import ShownScore, shown_scores
 
 FEWEST = 2
@@ -117,10 +118,10 @@ def _read(path: Path) -> tuple[RunFacts, EvalReport | None]:
     try:
         document = read_document(find_report(path))
     except AdapterError as error:
-        folder = run_folder(path)
-        if error.code != "report.missing" or folder is None:
+        home = report_home(path)
+        if error.code != "report.missing" or home is None:
             raise
-        return collect_facts(folder), None
+        return collect_facts(home), None
     return document.run, document.evaluation
 
 

@@ -11,7 +11,6 @@ from lorasdk.errors import AdapterError, DataError, Problem
 from lorasdk.eval_report import EvalReport
 from lorasdk.records import dataclass_of, dataclass_record, read_line
 from lorasdk.report.facts import RunFacts
-from lorasdk.runs.folder import ADAPTER, PASSPORT, runs_in
 
 NAME = "report"
 """Of the three files, before their suffix."""
@@ -75,27 +74,6 @@ def read_report(path: Path) -> EvalReport:
     return read_document(path).evaluation
 
 
-def find_report(path: Path) -> Path:
-    """The ``report.json`` that `path` names: itself, or that of an adapter, of a run, or of the latest run in a folder.
-
-    Raises:
-        AdapterError: there is none.
-    """
-    found = next((each for each in _candidates(path) if each.is_file()), None)
-    if found is None:
-        raise AdapterError(missing_report(path, "no such folder" if not path.exists() else f"no {NAME}.json in it"))
-    return found
-
-
-def run_folder(path: Path) -> Path | None:
-    """The folder that tells most about the run that `path` names; None when it is neither a run's nor an adapter's."""
-    absolute = path.absolute()
-    if absolute.name == ADAPTER and (absolute / PASSPORT).is_file() and any(_tells(absolute.parent)):
-        return absolute.parent
-    latest = reversed(runs_in(absolute)) if absolute.is_dir() else iter(())
-    return next((each for each in (absolute, *latest) if (each / PASSPORT).is_file() or any(_tells(each))), None)
-
-
 def missing_report(path: Path, found: str) -> Problem:
     """Nobody has evaluated it yet."""
     return Problem(
@@ -118,18 +96,3 @@ def _contradictions(report: EvalReport) -> Iterator[str]:
         for matrix in (report.labels.base_confusion, report.labels.tuned_confusion):
             if [len(row) for row in matrix] != shape:
                 yield f"a confusion matrix of {len(shape)} labels has rows of {[len(row) for row in matrix]} counts"
-
-
-def _candidates(path: Path) -> list[Path]:
-    absolute = path.absolute()
-    folders = [absolute, absolute / ADAPTER]
-    if absolute.name == ADAPTER:
-        folders.append(absolute.parent)
-    if absolute.is_dir():
-        folders += reversed(runs_in(absolute))
-    return [*([absolute] if absolute.suffix == ".json" else []), *(folder / f"{NAME}.json" for folder in folders)]
-
-
-def _tells(folder: Path) -> list[Path]:
-    names = (f"{ADAPTER}/{PASSPORT}", "events.jsonl", f"{NAME}.json")
-    return [folder / name for name in names if (folder / name).is_file()]

@@ -9,9 +9,10 @@ from lorasdk.checkpoints.whole_file import write_whole_text
 from lorasdk.errors import Problem, ResourceError
 from lorasdk.eval_report import EvalReport
 from lorasdk.report.collecting import collect_facts
-from lorasdk.report.document import NAME, ReportDocument, document_of, document_text, find_report, read_document
+from lorasdk.report.document import NAME, ReportDocument, document_of, document_text, read_document
 from lorasdk.report.facts import RunFacts
 from lorasdk.report.filling_in import as_html, as_markdown
+from lorasdk.report.finding import find_report, report_home
 from lorasdk.report.view import view_of
 
 
@@ -33,15 +34,15 @@ def write_report(folder: Path, report: EvalReport, *, run_dir: Path | None) -> R
     Args:
         folder: receives the files; made when it is not there.
         report: what was found.
-        run_dir: the run's folder, or that of an adapter which was copied out of one; what it does not hold is left out
-            of the pages, which say so. None when nothing but the scores is known.
+        run_dir: the run's folder or its adapter's, or that of an adapter which was copied out of one; what it does not
+            hold is left out of the pages, which say so. None when nothing but the scores is known.
 
     Raises:
         AdapterError: the passport is damaged.
         ResourceError: the disk refuses.
     """
     try:
-        run = RunFacts() if run_dir is None else collect_facts(run_dir)
+        run = RunFacts() if run_dir is None else collect_facts(report_home(run_dir) or run_dir)
     except OSError as error:
         raise ResourceError(_disk(run_dir or folder, error)) from error
     return _write(folder, ReportDocument(report, run))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sample_report import sample_report
 
 from lorasdk import AdapterError, DataError, EvalReport, Interval, ResourceError, Score
-from lorasdk.report import read_report, rebuild_report, write_report
+from lorasdk.report import read_report, rebuild_report, report_home, write_report
 from lorasdk.report.document import ReportDocument, document_of, document_text
 from lorasdk.report.facts import RunFacts
 
@@ -93,6 +93,22 @@ def test_a_report_is_found_from_its_run_its_adapter_and_the_folder_of_runs(run_d
     shutil.copytree(run_dir, run)
     written = write_report(run, sample_report(), run_dir=run)
     assert rebuild_report(tmp_path / where.replace("run", "run-0003", 1)) == written
+
+
+def test_a_report_belongs_to_the_run_and_to_an_adapter_that_was_copied(run_dir: Path, tmp_path: Path):
+    assert report_home(run_dir / "adapter") == report_home(run_dir) == report_home(run_dir.parent) == run_dir
+    shutil.copytree(run_dir / "adapter", tmp_path / "adapter")
+    assert report_home(tmp_path / "adapter") == tmp_path / "adapter"
+    assert report_home(tmp_path / "nowhere") is None
+
+
+def test_an_older_run_s_report_is_not_taken_for_the_latest_one_s(run_dir: Path, tmp_path: Path):
+    for name in ("run-0001", "run-0002"):
+        shutil.copytree(run_dir, tmp_path / name)
+    write_report(tmp_path / "run-0001", sample_report(), run_dir=run_dir)
+    with pytest.raises(AdapterError) as caught:
+        rebuild_report(tmp_path)
+    assert caught.value.problems[0].found == "no report.json in run-0002"
 
 
 def test_where_nobody_evaluated_the_error_says_what_to_do(run_dir: Path, tmp_path: Path):
