@@ -1,6 +1,9 @@
-"""Takes the picture of a report that the documentation shows: ``python docs/assets/report_png.py [REPORT.html]``.
+"""Takes the picture of a report that the documentation shows, which is that of the demo::
 
-Without a report it draws that of the tests, whose answers are made up. It needs Debian's Chromium, which the tests' own
+    lorasdk demo
+    python docs/assets/report_png.py runs/wordnet-kinds/run-0001/report.html
+
+Without a report it shows that of the tests, whose answers are made up. It needs Debian's Chromium, which the tests' own
 finder brings into the user's cache.
 """
 
