@@ -19,7 +19,6 @@ from lorasdk.events import ComparisonFinished, Emit, Notice
 from lorasdk.heavy_rooms import Bench
 from lorasdk.refusals import no_longer_wanted, no_test_rows
 from lorasdk.resolving import Resolved
-from lorasdk.runs.folder import is_run
 from lorasdk.stopping import StopRequestedError, StopToken
 
 logger = logging.getLogger(__name__)
@@ -86,9 +85,10 @@ def publish(report: EvalReport, adapter_dir: Path, emit: Emit) -> None:
     """
     from lorasdk.artifacts.model_card import write_model_card
     from lorasdk.artifacts.passport import read_passport
+    from lorasdk.report.finding import report_home
     from lorasdk.report.writing import write_report
 
-    folder = adapter_dir.parent if is_run(adapter_dir.parent) else adapter_dir
+    folder = report_home(adapter_dir) or adapter_dir
     try:
         write_report(folder, report, run_dir=folder)
         write_model_card(adapter_dir, read_passport(adapter_dir), report)

@@ -61,11 +61,6 @@ def mark_ended(run_dir: Path, stopped: str) -> None:
         ) from error
 
 
-def is_run(folder: Path) -> bool:
-    """Whether the folder is that of a run on this machine."""
-    return (folder / FACTS).is_file()
-
-
 def is_finished(run_dir: Path) -> bool:
     """Whether a run came to its end, rather than being killed, failing, or being stopped by request.
 
