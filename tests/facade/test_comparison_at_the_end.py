@@ -119,6 +119,14 @@ def test_an_adapter_is_judged_where_the_training_rows_are_gone(recipe, tmp_path:
     assert "evaluation.no-training-rows" in codes(events)
 
 
+def test_a_report_comes_back_from_another_process_as_it_was(recipe):
+    here = FineTuner.from_recipe(recipe).train().report
+    there = FineTuner.from_recipe(recipe).start(isolation="process").result(120).report
+    assert here is not None
+    assert there is not None
+    assert (there.scores, there.answers, there.labels) == (here.scores, here.answers, here.labels)
+
+
 def test_pages_and_model_card_hold_the_results(recipe):
     result = FineTuner.from_recipe(recipe).train()
     assert {path.name for path in result.run_dir.glob("report.*")} == {"report.html", "report.json", "report.md"}
