@@ -127,3 +127,8 @@ def test_every_error_code_stands_in_one_form():
     }
     assert len(codes) > 40
     assert [code for code in codes if not re.fullmatch(r"[a-z]+(\.[a-z0-9]+(-[a-z0-9]+)*)", str(code))] == []
+
+
+def test_changelog_fragments_are_named_after_no_number():
+    fragments = [path.name for path in (ROOT / "changelog.d").glob("*.md") if path.name != "_template.md"]
+    assert [name for name in fragments if not re.fullmatch(r"\+[a-z-]+\.(added|changed|fixed)\.md", name)] == []
