@@ -97,7 +97,9 @@ class Registry(Generic[Component]):
 
     def _wait(self, entry: Entry) -> None:
         known = self._offers.get(entry.name)
-        if known is not None and known.origin == APPLICATION:
+        if entry.name in self._refused:
+            self._clash(entry.name, "others", entry.origin)
+        elif known is not None and known.origin == APPLICATION:
             self._replaced(entry.name, entry.origin)
         elif known is not None or entry.name in self._waiting:
             first = known.origin if known is not None else self._waiting.pop(entry.name).origin
@@ -133,7 +135,9 @@ class Registry(Generic[Component]):
         waiting = self._waiting[name].origin if name in self._waiting else None
         if offer.origin in {known, waiting} - {APPLICATION}:
             return  # the same package says it in two ways
-        if waiting is not None:
+        if name in self._refused:
+            self._clash(name, "others", offer.origin)
+        elif waiting is not None:
             self._clash(name, self._waiting.pop(name).origin, offer.origin)
         elif known is None:
             self._offers[name] = offer
@@ -159,7 +163,7 @@ class Registry(Generic[Component]):
     def _clash(self, name: str, first: str, second: str) -> None:
         problem = self._offered_twice(name, first, second)
         self._shelf.report(problem)
-        self._refused[name] = PluginError(problem)
+        self._refused.setdefault(name, PluginError(problem))
 
     def _offered_twice(self, name: str, first: str, second: str) -> Problem:
         return Problem(

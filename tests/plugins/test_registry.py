@@ -133,6 +133,15 @@ def test_P88_one_name_of_two_packages_is_an_error_that_names_both(installed, ent
     assert build_manager(blocked=["lorasdk-d"]).loaders.find("same").name == "same"
 
 
+@pytest.mark.parametrize("entry", ["loader.same", "mine"])
+def test_P88_a_third_package_of_the_name_does_not_slip_in(installed, entry: str):
+    for name in ("lorasdk-c", "lorasdk-d", "lorasdk-e"):
+        installed(name, loader("same"), entry)
+    found = build_manager()
+    assert "same" not in found.loaders.everything()
+    assert refused(found.loaders, "same").code == "plugin.name-offered-twice"
+
+
 @pytest.mark.parametrize("entry", ["loader.file", "mine"])
 def test_P88_a_package_cannot_take_the_place_of_a_built_in(installed, entry: str):
     installed("lorasdk-mine", loader("file"), entry)
