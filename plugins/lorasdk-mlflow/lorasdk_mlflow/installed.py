@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lorasdk import ComparisonFinished, Event, RunStarted, hookimpl
 from lorasdk_mlflow.observer import RecordedRuns
 from lorasdk_mlflow.options import TrackingOptions
@@ -14,7 +16,7 @@ class InstalledObserver:
         self._runs = RecordedRuns()
 
     @hookimpl
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: Event, run_dir: Path | None) -> None:
         """Record an event of a run that is to be recorded."""
         begins = isinstance(event, RunStarted | ComparisonFinished)
-        self._runs.hear(event, TrackingOptions.of_environment() if begins else None)
+        self._runs.hear(event, run_dir, TrackingOptions.of_environment() if begins else None)

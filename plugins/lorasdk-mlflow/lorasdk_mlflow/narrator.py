@@ -36,6 +36,8 @@ REPORT = "report"
 """Folder of the comparison's report among them."""
 REPORT_FILES = ("report.html", "report.md", "report.json")
 PASSPORT = "lorasdk.json"
+INTERRUPTS = (KeyboardInterrupt.__name__, SystemExit.__name__)
+"""Codes of failures that are none of the training's: somebody ended the program."""
 
 
 class Narrator:
@@ -118,7 +120,8 @@ class Narrator:
                 end = self._closed("KILLED" if self._stopped_by_request else "FINISHED")
                 return [self._measured(event.steps, {"seconds": event.seconds}), end]
             case RunFailed():
-                return [Describe(tags=_failure(event)), self._closed("FAILED")]
+                end = self._closed("KILLED" if event.code in INTERRUPTS else "FAILED")
+                return [Describe(tags=_failure(event)), end]
 
     def _measured(self, step: int, values: Mapping[str, float]) -> Measure:
         time_ms = self._time_ms()

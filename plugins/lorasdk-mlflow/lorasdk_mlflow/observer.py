@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from weakref import WeakKeyDictionary
+from pathlib import Path
 
 from lorasdk import ComparisonFinished, Event, RunFailed, RunFinished, RunStarted, hookimpl
 from lorasdk_mlflow.narrator import Narrator
@@ -14,65 +13,52 @@ from lorasdk_mlflow.redacting import shown_uri
 
 
 class RecordedRuns:
-    """The runs that are being recorded, each known by the thread that announces its events.
-
-    Events do not name their run, and all of a run are announced in one thread, so that one observer may serve several
-    tuners at once.
-    """
+    """The runs that are being recorded, by their folder, so that one observer may serve several tuners at once."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._runs: WeakKeyDictionary[threading.Thread, tuple[Narrator, Recording]] = WeakKeyDictionary()
+        # Runs go on in several threads. No lock: every use below is a single operation of the dict.
+        self._runs: dict[Path, tuple[Narrator, Recording]] = {}
 
-    def hear(self, event: Event, options: TrackingOptions | None) -> None:
-        """Record an event; a run that begins is recorded when there are options."""
-        match event:
-            case RunStarted():
-                self._begin(event, options)
-            case ComparisonFinished():
-                self._compare(event, options)
-            case _:
-                self._go_on(event)
+    def hear(self, event: Event, run_dir: Path | None, options: TrackingOptions | None) -> None:
+        """Record an event of the run in `run_dir`; a run that begins is recorded when there are options."""
+        if isinstance(event, ComparisonFinished) and run_dir not in self._runs:
+            self._compare(event, options)
+        elif run_dir is None:
+            return
+        elif isinstance(event, RunStarted):
+            self._begin(event, run_dir, options)
+        else:
+            self._go_on(event, run_dir)
 
-    def _begin(self, event: RunStarted, options: TrackingOptions | None) -> None:
-        before = self._leave()
-        if before is not None:  # it was interrupted, and nobody said so
-            before.abandon()
+    def _begin(self, event: RunStarted, run_dir: Path, options: TrackingOptions | None) -> None:
+        before = self._runs.pop(run_dir, None)
+        if before is not None:  # a second Ctrl-C kept its end from being announced
+            before[1].abandon()
         if options is None:
             return
         narrator = Narrator(options)
         commands = narrator.tell(event)
         recording = _recording(options, f"run {event.run_dir}")
         recording.add(commands)
-        with self._lock:
-            self._runs[threading.current_thread()] = narrator, recording
+        self._runs[run_dir] = narrator, recording
 
-    def _go_on(self, event: Event) -> None:
-        with self._lock:
-            known = self._runs.get(threading.current_thread())
+    def _go_on(self, event: Event, run_dir: Path) -> None:
+        ends = isinstance(event, RunFinished | RunFailed)
+        known = self._runs.pop(run_dir, None) if ends else self._runs.get(run_dir)
         if known is None:
             return
         narrator, recording = known
         recording.add(narrator.tell(event))
-        if isinstance(event, RunFinished | RunFailed):
-            self._leave()
+        if ends:
             recording.finish()
 
     def _compare(self, event: ComparisonFinished, options: TrackingOptions | None) -> None:
-        with self._lock:
-            inside = threading.current_thread() in self._runs
-        if inside:
-            self._go_on(event)
-        elif options is not None:
-            commands = Narrator(options).alone(event)
-            recording = _recording(options, f"the comparison of {event.adapter_dir}")
-            recording.add(commands)
-            recording.finish()
-
-    def _leave(self) -> Recording | None:
-        with self._lock:
-            known = self._runs.pop(threading.current_thread(), None)
-        return None if known is None else known[1]
+        if options is None:
+            return
+        commands = Narrator(options).alone(event)
+        recording = _recording(options, f"the comparison of {event.adapter_dir}")
+        recording.add(commands)
+        recording.finish()
 
 
 def _recording(options: TrackingOptions, label: str) -> Recording:
@@ -121,6 +107,6 @@ class MlflowObserver:
         self._runs = RecordedRuns()
 
     @hookimpl
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: Event, run_dir: Path | None) -> None:
         """Record an event; never waits but at the end of a run, and there within bounds."""
-        self._runs.hear(event, self._options)
+        self._runs.hear(event, run_dir, self._options)

@@ -37,7 +37,7 @@ class Recording:
         arguments = (self._backlog, self._process, label, server)
         self._thread = threading.Thread(target=_feed, args=arguments, name=THREAD, daemon=True)
         self._thread.start()
-        # A run whose thread died without a last event must not leave one of ours behind.
+        # A run whose end nobody announces, for its observer is gone, must not leave a thread of ours behind.
         weakref.finalize(self, self._backlog.close)
 
     def add(self, commands: Iterable[AnyCommand]) -> None:

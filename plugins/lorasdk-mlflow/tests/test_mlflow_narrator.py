@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from lorasdk_mlflow.commands import Close, Describe, Measure, Open, Upload, command_line, read_command
 from lorasdk_mlflow.narrator import Narrator
 from lorasdk_mlflow.options import TrackingOptions
@@ -150,6 +151,13 @@ def test_a_failure_is_failed_with_its_code():
     described, closed = narrator().tell(RunFailed("loss.not-finite", "the loss is nan"))
     assert described.tags == {"lorasdk.error_code": "loss.not-finite", "lorasdk.error": "the loss is nan"}
     assert closed == Close(status="FAILED", time_ms=12345)
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+def test_a_run_that_the_end_of_its_program_ended_is_killed(interrupt):
+    described, closed = narrator().tell(RunFailed(interrupt.__name__, ""))
+    assert described.tags == {"lorasdk.error_code": interrupt.__name__}
+    assert closed == Close(status="KILLED", time_ms=12345)
 
 
 def test_P94_the_words_of_foreign_errors_are_not_logged():

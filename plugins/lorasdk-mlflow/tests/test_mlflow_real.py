@@ -49,7 +49,6 @@ def trained(server: TrackingServer, tiny_model_dir: Path, tmp_path_factory) -> t
     observer = observing(server, "trained", tags={"team": "support"})
     with tuner(tiny_model_dir, tmp_path_factory.mktemp("runs"), observer) as training:
         result = training.train()
-        (result.run_dir / "report.html").write_text("<p>better</p>")
         training.evaluate()
     return server.run("trained"), result
 
@@ -79,7 +78,7 @@ def test_adapter_recipe_and_report_are_artifacts(trained):
     assert run.artifacts() == {"adapter", "recipe.yaml", "report"}
     assert run.artifacts("adapter") == {f"adapter/{file.name}" for file in result.adapter_dir.iterdir()}
     assert "adapter/lorasdk.json" in run.artifacts("adapter")
-    assert run.artifacts("report") == {"report/report.html"}
+    assert run.artifacts("report") == {"report/report.html", "report/report.json", "report/report.md"}
 
 
 def test_base_and_tuned_scores_come_to_the_same_run(trained):
@@ -165,6 +164,22 @@ def test_a_failed_training_is_a_failed_run(server, tiny_model_dir, tmp_path):
     assert run.tags["lorasdk.error_code"] == "run.abandoned"
 
 
+def test_a_training_that_ctrl_c_ended_is_killed_and_the_next_one_is_its_own(server, tiny_model_dir, tmp_path):
+    def interrupt(event: object) -> None:
+        if isinstance(event, StepFinished) and event.step == 2:
+            raise KeyboardInterrupt
+
+    with tuner(tiny_model_dir, tmp_path, observing(server, "interrupted")) as training:
+        with pytest.raises(KeyboardInterrupt):
+            training.train(on_event=interrupt)
+        assert server.run("interrupted").status == "KILLED"
+        training.train(resume="never")
+    first, second = (Run(server, told) for told in server.runs("interrupted"))
+    assert (first.status, second.status) == ("KILLED", "FINISHED")
+    assert [step for step, _ in first.history("loss")] == [1, 2]
+    assert [step for step, _ in second.history("loss")] == [1, 2, 3, 4, 5, 6]
+
+
 def test_the_installed_package_records_where_the_environment_says(server, tiny_model_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "installed")
@@ -181,10 +196,10 @@ from pathlib import Path
 from lorasdk import LossSpike, RunStarted
 from lorasdk_mlflow import MlflowObserver
 observer = MlflowObserver(tracking_uri=sys.argv[1], experiment="killed", batch_seconds=0)
-observer.on_event(RunStarted(Path(sys.argv[2]), "tiny", "f00d"))
-observer.on_event(LossSpike(1, 9.0, 1.0, False))
-observer.on_event(LossSpike(2, float("inf"), 1.0, False))
-observer.on_event(LossSpike(3, float("nan"), 1.0, False))
+run_dir = Path(sys.argv[2])
+observer.on_event(RunStarted(run_dir, "tiny", "f00d"), run_dir)
+for step, loss in enumerate((9.0, float("inf"), float("nan")), start=1):
+    observer.on_event(LossSpike(step, loss, 1.0, False), run_dir)
 time.sleep(1)
 os.kill(os.getpid(), signal.SIGKILL)
 """
