@@ -138,5 +138,5 @@ def _hears_nothing(entry: Entry) -> Problem:
         code="plugin.hears-nothing",
         message=f"its entry point promises {entry.point.name}, but what lies behind it has no on_event",
         place=entry.origin,
-        fix="remove the entry point, or implement on_event(event) and mark it with @lorasdk.hookimpl",
+        fix="remove the entry point, or implement on_event(event, run_dir) and mark it with @lorasdk.hookimpl",
     )
