@@ -95,8 +95,8 @@ class Hooks:
     def on_event(self, event: Event, run_dir: Path | None) -> None:
         """Observe what running work announces; an exception here is logged and never stops a run.
 
-        It is called in the thread that works, so be quick. Take of the arguments what you need, without defaults: pluggy
-        passes nothing to arguments that have one.
+        It is called in the thread that works, so be quick. Take what you need of the arguments, without defaults:
+        pluggy passes nothing to arguments that have one.
 
         Args:
             event: what happened.
