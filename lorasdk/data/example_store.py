@@ -57,7 +57,7 @@ class ExampleStore(Sequence[Example]):
 
     def _moved(self) -> IO[bytes]:
         file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the examples are
-        weakref.finalize(self, file.close)
+        weakref.finalize(self, file.close).atexit = False  # a run that saves at the program's end still reads
         for example in self._few:
             self._write(file, example)
         self._few = []

@@ -44,7 +44,7 @@ class RowWriter:
         self._spools = {name: tempfile.SpooledTemporaryFile(_SPOOL_BYTES) for name in _ARRAYS}  # noqa: SIM115 - below
         for spool in self._spools.values():
             opened.enter_context(spool)
-        weakref.finalize(self, opened.close)
+        weakref.finalize(self, opened.close).atexit = False  # a run that saves at the program's end still reads
         self._ends = {"starts": 0, "span_starts": 0}
         for name in self._ends:
             self._waiting[name].append(0)

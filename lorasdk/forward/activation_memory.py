@@ -63,7 +63,8 @@ class ActivationMemory:
     def leased(self) -> Iterator[None]:
         """While open, what a pass keeps comes from a lease; its blocks come back when its graph is gone."""
         lease = Lease(self._free)
-        weakref.finalize(lease, _give_back, *lease._blocks_back())
+        # Not when the program ends: a run in a thread goes on until it has saved, and computes in this memory.
+        weakref.finalize(lease, _give_back, *lease._blocks_back()).atexit = False
         self.lease = lease
         try:
             yield

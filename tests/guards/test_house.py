@@ -132,3 +132,9 @@ def test_every_error_code_stands_in_one_form():
 def test_changelog_fragments_are_named_after_no_number():
     fragments = [path.name for path in (ROOT / "changelog.d").glob("*.md") if path.name != "_template.md"]
     assert [name for name in fragments if not re.fullmatch(r"\+[a-z-]+\.(added|changed|fixed)\.md", name)] == []
+
+
+def test_what_is_given_back_with_an_object_is_not_taken_from_a_run_that_saves_at_the_programs_end():
+    lines = [line for path in SOURCES for line in path.read_text("utf-8").splitlines() if "weakref.finalize(" in line]
+    assert [line for line in lines if ").atexit = False" not in line] == []
+    assert lines
