@@ -5,18 +5,26 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from lorasdk.artifacts.adapter_folder import check_weights, save_adapter
+from lorasdk.artifacts.adapter_proof import prove_adapter, read_back_beside, read_back_on_its_own, shares_base
+from lorasdk.artifacts.golden import golden_prompts
 from lorasdk.artifacts.passport import Passport, SplitPart, read_passport
+from lorasdk.artifacts.proof import Proof, not_proved
+from lorasdk.basemodel.loading import LoadedBase, load_base_model
+from lorasdk.basemodel.quiet import quiet
+from lorasdk.contracts import Example
 from lorasdk.engine.course import Course
 from lorasdk.engine.task import Trained
-from lorasdk.errors import AdapterError, Problem, ResourceError
-from lorasdk.events import AdapterAttached
+from lorasdk.errors import AdapterError, LorasdkError, Problem, ResourceError
+from lorasdk.events import AdapterAttached, Emit, Notice
 from lorasdk.passport_making import make_passport
 from lorasdk.run_checkpoints import RunCheckpoints
 from lorasdk.runs.folder import ADAPTER
@@ -24,6 +32,9 @@ from lorasdk.workbench import Workbench
 
 if TYPE_CHECKING:
     from peft import PeftModel
+
+STOPPED = "the run was stopped"
+"""Why an adapter was not compared."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +48,12 @@ class AdapterSaving:
     initial: Path | None
     """The adapter as it was initialised, for initialisations that change the base weights."""
     data: Mapping[str, SplitPart]
+    test_rows: Sequence[Example]
+    """Some of them are what the saved adapter is compared on; empty when there are none."""
     checkpoints: RunCheckpoints
     began: float
     """By ``time.perf_counter``."""
+    emit: Emit
 
     def save(self, trained: Trained) -> Path:
         """Write the adapter's folder; one of the same run that was stopped earlier is kept under another name.
@@ -78,6 +92,10 @@ class AdapterSaving:
             raise ResourceError(*error.problems, _rescued(folder, course.step)) from error
 
     def _write(self, folder: Path, trained: Trained) -> None:
+        def prove(draft: Path) -> Proof:
+            # Whoever stops a run waits for it, and what is rescued must be on the disk first of all.
+            return not_proved(STOPPED) if trained.stopped == "requested" else self._proof(draft)
+
         def passport(adapter_sha256: str) -> Passport:
             return make_passport(
                 self.bench,
@@ -95,8 +113,43 @@ class AdapterSaving:
             base_name=self.bench.located.identity.removeprefix("hub:"),
             base_vocabulary=self.bench.base_vocabulary,
             passport=passport,
+            prove=prove,
             initial=self.initial,
         )
+
+    def _proof(self, draft: Path) -> Proof:
+        """Compare what was written with what is in memory; what goes wrong must not cost what was learnt."""
+        try:
+            proof = prove_saved(self.bench, self.model, draft, self.test_rows)
+        except (LorasdkError, MemoryError, torch.OutOfMemoryError) as error:
+            proof = not_proved(str(error).partition("\n")[0] or type(error).__name__)
+        told = proof.verification
+        if told.verdict == "differs":
+            how_far = f"{told.largest_difference:.2g} nats, where {told.tolerance:g} would pass"
+            self.emit(Notice("adapter.differs", f"read back from the disk, the adapter answers otherwise: {how_far}"))
+        elif told.verdict == "not-verified":
+            self.emit(Notice("adapter.not-verified", f"the saved adapter was not compared: {told.reason}"))
+        return proof
+
+
+def prove_saved(bench: Workbench, model: PeftModel, folder: Path, test_rows: Sequence[Example]) -> Proof:
+    """Read an adapter back from the disk and compare it with the one on `model`.
+
+    Raises:
+        AdapterError: what was written cannot be read.
+        LorasdkError: the base model has to be loaded once more for it, and cannot.
+    """
+    assert bench.base is not None
+    section = bench.resolved.recipe.base_model
+
+    def load() -> LoadedBase:
+        return load_base_model(bench.located, section, trust_remote_code=bench.trust_remote_code)
+
+    beside = shares_base(bench.resolved.recipe.lora)
+    again = read_back_beside(model, bench.base, folder) if beside else read_back_on_its_own(load, folder)
+    prompts = golden_prompts(bench.encoder, test_rows)
+    with bench.lock, quiet():
+        return prove_adapter(model, prompts, dtype=bench.base.device.dtype, again=again)
 
 
 def _is_there_already(folder: Path, trained: Trained) -> bool:

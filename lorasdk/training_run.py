@@ -109,7 +109,18 @@ class TrainingRun:
     ) -> AdapterSaving:
         assert self.bench.model is not None
         data = {name: describe_split(splits[name], split) for name, split in prepared.items()}
-        return AdapterSaving(self.bench, self.run_dir, self.bench.model, attached, initial, data, kept, self.began)
+        return AdapterSaving(
+            bench=self.bench,
+            run_dir=self.run_dir,
+            model=self.bench.model,
+            attached=attached,
+            initial=initial,
+            data=data,
+            test_rows=splits["test"].items if "test" in splits else (),
+            checkpoints=kept,
+            began=self.began,
+            emit=self.emit,
+        )
 
     def _train(self, prepared: Mapping[str, PreparedSplit], start: Snapshot | None, kept: RunCheckpoints) -> Trained:
         recipe, model = self.bench.resolved.recipe, self.bench.model

@@ -9,8 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorasdk.artifacts import model_card
+from lorasdk.artifacts import golden_record, model_card
 from lorasdk.artifacts.passport import FILE_NAME, Passport
+from lorasdk.artifacts.proof import Proof
+from lorasdk.basemodel.adapter_config import CONFIG
 from lorasdk.checkpoints import fault_points
 from lorasdk.checkpoints.whole_folder import whole_folder
 from lorasdk.errors import AdapterError, Problem
@@ -29,6 +31,7 @@ def save_adapter(
     base_name: str,
     base_vocabulary: int,
     passport: Callable[[str], Passport],
+    prove: Callable[[Path], Proof],
     initial: Path | None = None,
 ) -> Passport:
     """Write `folder`, which must not exist, in one step.
@@ -39,6 +42,7 @@ def save_adapter(
         base_name: goes into PEFT's ``base_model_name_or_path``: the hub id, where there is one.
         base_vocabulary: rows of the base model's embedding on disk.
         passport: makes the passport from the hash of the weights.
+        prove: reads the adapter back from the folder it is given, and compares it.
         initial: the adapter as it was initialised, for initialisations that change the base weights (PiSSA, OLoRA,
             CorDA): the difference is saved, which fits the unchanged base.
 
@@ -52,13 +56,25 @@ def save_adapter(
     with whole_folder(folder, what="the adapter", code="adapter.disk", parents=True) as draft:
         _write_peft(model, draft, base_name, initial)
         fault_points.reach("file-written")
-        made = passport(_sha256(draft / WEIGHTS))
-        (draft / FILE_NAME).write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        fault_points.reach("file-written")
+        made = write_proof(draft, passport(sha256_of(draft / WEIGHTS)), prove(draft))
         # In place of PEFT's, which is a form to fill in and names the base model by its path on this machine.
         card = model_card.model_card(made, report=None)
         (draft / model_card.FILE_NAME).write_text(card, encoding="utf-8", newline="\n")
         fault_points.reach("file-written")
+    return made
+
+
+def write_proof(draft: Path, passport: Passport, proof: Proof) -> Passport:
+    """Write an adapter's passport with what comparing it gave, and what was expected beside it."""
+    files = {CONFIG: sha256_of(draft / CONFIG)}
+    if proof.record is not None:
+        text = proof.record.model_dump_json() + "\n"
+        (draft / golden_record.FILE_NAME).write_text(text, encoding="utf-8", newline="\n")
+        fault_points.reach("file-written")
+        files[golden_record.FILE_NAME] = sha256_of(draft / golden_record.FILE_NAME)
+    made = passport.model_copy(update={"verification": proof.verification, "files": files})
+    (draft / FILE_NAME).write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8", newline="\n")
+    fault_points.reach("file-written")
     return made
 
 
@@ -69,7 +85,7 @@ def check_weights(folder: Path, passport: Passport) -> None:
         AdapterError: the weights are missing or are not those the passport describes.
     """
     path = folder / WEIGHTS
-    found = _sha256(path) if path.is_file() else "no such file"
+    found = sha256_of(path) if path.is_file() else "no such file"
     if found != passport.adapter_sha256:
         raise AdapterError(
             Problem(
@@ -113,7 +129,12 @@ def _require_saved_embeddings(model: PeftModel, base_vocabulary: int) -> None:
     )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Hash of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
