@@ -101,7 +101,7 @@ def _write(gguf: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-", ignore_cleanup_errors=True) as temporary:
         alone, copy = Path(temporary) / "from", Path(temporary) / "to"
         try:
-            _set_apart(gguf, alone)
+            set_apart(gguf, alone)
             model, tokenizer = _read(gguf, alone)
             with quiet():
                 model.save_pretrained(copy)
@@ -112,7 +112,7 @@ def _write(gguf: Path, folder: Path) -> None:
             raise ResourceError(_unwritable(folder, error)) from error
 
 
-def _set_apart(gguf: Path, folder: Path) -> None:
+def set_apart(gguf: Path, folder: Path) -> None:
     """Put the file into a folder of its own: transformers prefers a tokenizer or an adapter that lies next to it."""
     folder.mkdir()
     try:
@@ -122,7 +122,7 @@ def _set_apart(gguf: Path, folder: Path) -> None:
 
 
 def _read(gguf: Path, alone: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    with quiet(), _without_bar(), scoped_random(torch.device("cpu")):
+    with quiet(), without_bar(), scoped_random(torch.device("cpu")):
         try:
             tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file=NAME, local_files_only=True)
             model, report = AutoModelForCausalLM.from_pretrained(
@@ -148,8 +148,8 @@ def _flush(folder: Path) -> None:
 
 
 @contextmanager
-def _without_bar() -> Iterator[None]:
-    # This part of transformers draws with plain tqdm, past every switch the library has.
+def without_bar() -> Iterator[None]:
+    """Keep transformers' reader of GGUF files from drawing: it does with plain tqdm, past the library's switches."""
     with _ONE_AT_A_TIME:
         shown = gguf_reading.tqdm
         gguf_reading.tqdm = partial(shown, disable=True)
