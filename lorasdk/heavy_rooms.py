@@ -7,19 +7,22 @@ that embed a tuner, which answers at once.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from lorasdk.adapter_set import Resident
+from lorasdk.asking import AdapterChoice, Ask, Scheduler
 from lorasdk.contracts import Message, Predictor
 from lorasdk.data.examples import Examples
 from lorasdk.eval_report import Forgetting
 from lorasdk.events import Emit
+from lorasdk.exports import ExportOrder, ExportResult
 from lorasdk.recipe.schema import GenerationSection
 from lorasdk.resolving import Resolved
-from lorasdk.results import PreviewRow, TrainResult
+from lorasdk.results import Completion, PreviewRow, TrainResult
 from lorasdk.stopping import StopToken
 
 if TYPE_CHECKING:
@@ -30,12 +33,34 @@ COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 """torch writes its compiler's default cache folder into the environment when bitsandbytes imports it."""
 
 
-class StreamingPredictor(Predictor, Protocol):
-    """A predictor that can also answer piece by piece."""
+Voice: TypeAlias = "Resident | bool"
+"""Who answers: an adapter that lies beside the model, True for the one on the model, False for the model without."""
 
-    def stream(self, prompt: Sequence[Message]) -> Iterator[str]:
+
+class MixedPredictor(Predictor, Protocol):
+    """A predictor that can also answer piece by piece, and with several adapters at once."""
+
+    def complete_each(self, prompts: Sequence[Sequence[Message]], voices: Sequence[Voice]) -> list[Completion]:
+        """Answer each conversation with the voice of the same place, all in the same batches."""
+        ...
+
+    def stream(self, prompt: Sequence[Message], voice: Voice | None = None) -> Iterator[str]:
         """Yield the answer in pieces; closing the iterator ends the work."""
         ...
+
+
+@dataclass(frozen=True)
+class SchedulerOrder:
+    """One scheduler that is wanted."""
+
+    settings: Callable[[Ask], GenerationSection]
+    """The settings of a request; raises for bad ones."""
+    voice: Callable[[AdapterChoice], Voice]
+    """Who a request means; raises for a name that stands for nothing."""
+    max_rows: int
+    """Requests that are answered together."""
+    max_waiting: int
+    """Requests in the queue; more are refused."""
 
 
 class Bench(Protocol):
@@ -56,16 +81,28 @@ class Bench(Protocol):
 
     def predictor(
         self, settings: GenerationSection, *, adapter: bool, label: str, emit: Emit, stop: StopToken
-    ) -> StreamingPredictor:
+    ) -> MixedPredictor:
         """Something that answers, with the adapter or without."""
+        ...
+
+    def read_adapter(self, folder: Path, passport: Passport, *, allow_base_mismatch: bool, emit: Emit) -> Resident:
+        """Read a saved adapter to lie beside the model, if its passport agrees with it."""
+        ...
+
+    def schedule(self, order: SchedulerOrder, emit: Emit) -> Scheduler:
+        """Something that answers requests together as they arrive."""
         ...
 
     def forgetting(self, *, emit: Emit, stop: StopToken) -> Forgetting:
         """How far the adapter has moved the model away from its base, with the recipe's bound."""
         ...
 
-    def merge(self, adapter_dir: Path, folder: Path, emit: Emit) -> Path:
-        """Write base model and adapter as one model."""
+    def share_base(self, former: Bench | None) -> None:
+        """Use the base model that `former` gave back, and have one to give back; before there are weights."""
+        ...
+
+    def give_base_back(self) -> None:
+        """Let go of all but the base model, if that is what it was, for the next bench."""
         ...
 
     def release(self) -> None:
@@ -108,6 +145,10 @@ class Rooms(Protocol):
         """Train on a bench without adapter; the result, and whether the base model in memory has changed with it."""
         ...
 
+    def export(self, bench: Bench, order: ExportOrder) -> ExportResult:
+        """Write the adapter of a bench in another form, and compare what was written with it."""
+        ...
+
 
 class HeavyRooms:
     """torch, transformers, peft and bitsandbytes."""
@@ -132,6 +173,14 @@ class HeavyRooms:
         assert isinstance(bench, Workbench)
         run = TrainingRun(bench, order.run_dir, order.emit, order.stop, order.began, order.allow_changes)
         return run.run(order.splits), run.base_changed
+
+    def export(self, bench: Bench, order: ExportOrder) -> ExportResult:
+        """Write, read back, compare."""
+        from lorasdk.export_run import ExportRun
+        from lorasdk.workbench import Workbench
+
+        assert isinstance(bench, Workbench)
+        return ExportRun(bench, order).run()
 
 
 @contextmanager

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorasdk.asking import AdapterChoice
 from lorasdk.artifacts.adapter_folder import check_weights
-from lorasdk.artifacts.merged_model import write_merged_model
 from lorasdk.artifacts.passport import Passport
+from lorasdk.basemodel.lent_base import BaseLoan
 from lorasdk.basemodel.loading import LoadedBase, load_base_model, model_folder
+from lorasdk.basemodel.low_rank import read_low_rank
 from lorasdk.basemodel.saved_adapter import attach_saved_adapter, check_base_fingerprint
 from lorasdk.basemodel.tokenizer import load_tokenizer
-from lorasdk.contracts import LocatedModel, Message
+from lorasdk.contracts import LocatedModel
 from lorasdk.data.encoding import Encoder
 from lorasdk.data.examples import Examples
 from lorasdk.data.prepare import PreparedSplit, Remembered, prepare_split
@@ -29,6 +31,8 @@ from lorasdk.evaluation.general_prompts import general_prompts
 from lorasdk.events import BaseModelLoaded, Emit, Notice
 from lorasdk.inference.departure import SETTINGS, measure_departure
 from lorasdk.inference.predictor import Predictor
+from lorasdk.inference.resident_adapter import ResidentAdapter, Voice
+from lorasdk.inference.scheduler import ContinuousScheduler, Subject
 from lorasdk.recipe.schema import GenerationSection
 from lorasdk.refusals import no_adapter
 from lorasdk.resolving import Resolved
@@ -37,9 +41,6 @@ from lorasdk.stopping import StopToken
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-GOLDEN_PROMPTS = ("Hello!", "What is the capital of France?", "用一句话介绍你自己。", "List three colours.\n1.")
-"""What merged models are compared on."""
 
 
 @dataclass
@@ -54,6 +55,8 @@ class Workbench:
     base_vocabulary: int = 0
     model: PeftModel | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    loan: BaseLoan | None = None
+    """Where the base model comes from and goes to, when several benches use one in turn."""
 
     @classmethod
     def of(cls, resolved: Resolved, *, trust_remote_code: bool, emit: Emit) -> Workbench:
@@ -103,7 +106,7 @@ class Workbench:
         """The base model, loaded at the first call."""
         if self.base is None:
             section = self.resolved.recipe.base_model
-            base = load_base_model(self.located, section, trust_remote_code=self.trust_remote_code)
+            base = self.loan.lend(self.located, self._loaded_base) if self.loan is not None else self._loaded_base()
             emit(
                 BaseModelLoaded(
                     source=section.source,
@@ -118,12 +121,41 @@ class Workbench:
             self.base_vocabulary = base.model.get_input_embeddings().weight.shape[0]
         return self.base
 
+    def _loaded_base(self) -> LoadedBase:
+        section = self.resolved.recipe.base_model
+        return load_base_model(self.located, section, trust_remote_code=self.trust_remote_code)
+
+    def share_base(self, former: object) -> None:
+        """Use the base model that `former` gave back, if it is the same, and have one to give back."""
+        self.loan = former.loan if isinstance(former, Workbench) else BaseLoan()
+
+    def give_base_back(self) -> None:
+        """Let go of all but the base model, if that is what it was, for the next bench."""
+        base, self.base, self.model = self.base, None, None
+        if base is not None and self.loan is not None:
+            self.loan.give_back(base)
+
     def attach_saved(self, folder: Path, passport: Passport, *, allow_base_mismatch: bool, emit: Emit) -> None:
         """Put a saved adapter on the base model, if its passport agrees with template, weights and base.
 
         Raises:
             AdapterError: something does not agree.
         """
+        base = self._fitting_base(folder, passport, allow_base_mismatch=allow_base_mismatch, emit=emit)
+        self.model = attach_saved_adapter(base, folder)
+
+    def read_adapter(
+        self, folder: Path, passport: Passport, *, allow_base_mismatch: bool, emit: Emit
+    ) -> ResidentAdapter:
+        """Read a saved adapter to lie beside the base model, if its passport agrees with template, weights and base.
+
+        Raises:
+            AdapterError: something does not agree, or it does more than add matrices to linear layers.
+        """
+        base = self._fitting_base(folder, passport, allow_base_mismatch=allow_base_mismatch, emit=emit)
+        return ResidentAdapter(read_low_rank(base, folder))
+
+    def _fitting_base(self, folder: Path, passport: Passport, *, allow_base_mismatch: bool, emit: Emit) -> LoadedBase:
         _require_template(passport, self.encoder, folder)
         check_weights(folder, passport)
         base = self.load_base(emit)
@@ -134,7 +166,19 @@ class Workbench:
             actual_source=self.resolved.recipe.base_model.source,
             override=allow_base_mismatch,
         )
-        self.model = attach_saved_adapter(base, folder)
+        return base
+
+    def schedule(self, order: SchedulerOrder, emit: Emit) -> ContinuousScheduler:
+        """Something that answers requests together as they arrive."""
+        model = self.model if self.model is not None else self.load_base(emit).model
+
+        def voice(choice: AdapterChoice) -> Voice:
+            chosen = order.voice(choice)
+            assert isinstance(chosen, bool | ResidentAdapter)
+            return chosen
+
+        subject = Subject(model, self.encoder, self.lock, order.settings, voice)
+        return ContinuousScheduler(subject, max_rows=order.max_rows, max_waiting=order.max_waiting)
 
     def predictor(
         self, settings: GenerationSection, *, adapter: bool, label: str, emit: Emit, stop: StopToken
@@ -178,23 +222,6 @@ class Workbench:
             self.resolved.recipe.evaluation.max_forgetting,
             emit,
         )
-
-    def merge(self, adapter_dir: Path, folder: Path, emit: Emit) -> Path:
-        """Merge a saved adapter into the base model in full precision, however the base was held for training."""
-        recipe = self.resolved.recipe
-        if recipe.base_model.quantization != "none":
-            held = recipe.base_model.quantization
-            emit(
-                Notice("export.dequantised", f"merging into the full-precision base model, not into its {held} weights")
-            )
-        section = recipe.base_model.model_copy(update={"quantization": "none", "dtype": "float32"})
-        base = load_base_model(self.located, section, trust_remote_code=self.trust_remote_code)
-        model = attach_saved_adapter(base, adapter_dir)
-        prompts = [self.encoder.encode_prompt([Message("user", text)]) for text in GOLDEN_PROMPTS]
-        merged = write_merged_model(model, self.encoder.tokenizer, folder, prompts=prompts)
-        difference = f"{merged.largest_difference:.1e}"
-        emit(Notice("export.verified", f"the merged model's log-probabilities differ by at most {difference} nats"))
-        return merged.folder
 
     def release(self) -> None:
         """Let go of the model's memory."""

@@ -85,3 +85,5 @@ def _recomputed(model: PeftModel, *, enabled: bool) -> Iterator[None]:
         if enabled:
             with quiet():
                 model.gradient_checkpointing_disable()
+                # Enabled for the sake of PEFT, and not always taken back with it.
+                model.get_base_model().disable_input_require_grads()

@@ -20,6 +20,7 @@ from lorasdk.errors import LorasdkError
 from lorasdk.eval_report import Forgetting
 from lorasdk.evaluation.forgetting_bound import bounded
 from lorasdk.events import Emit
+from lorasdk.exports import ExportOrder, ExportResult
 from lorasdk.heavy_rooms import Bench, TrainingOrder
 from lorasdk.recipe.schema import GenerationSection
 from lorasdk.resolving import Resolved
@@ -30,6 +31,8 @@ from lorasdk.testing.fake_run import FakeCourse, FakeRun
 
 LITTLE = Forgetting(prompts=40, divergence=0.01, base_perplexity=2.0, tuned_perplexity=2.02)
 """What a fake adapter forgets unless the test says otherwise."""
+FAKE = "fake.json"
+"""What an export of a fake tuner writes."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,22 @@ class FakeEngine:
         result = FakeRun(bench.resolved, course, order).run()
         bench.has_adapter = True
         return result, False
+
+    def export(self, bench: Bench, order: ExportOrder) -> ExportResult:  # noqa: ARG002 - any will do
+        """Write a folder that says that it is no model."""
+        order.folder.mkdir(parents=True, exist_ok=True)
+        write_whole_json(order.folder / FAKE, {"adapter": str(order.adapter_dir)})
+        return ExportResult(
+            folder=order.folder,
+            format=order.options.format,
+            dtype=order.options.dtype or "float32",
+            files=(FAKE,),
+            verdict="same",
+            largest_difference=0.0,
+            tolerance=0.0,
+            prompts=0,
+            rows=0,
+        )
 
 
 @dataclass
@@ -103,11 +122,12 @@ class FakeBench:
         """What the engine says, with the recipe's bound."""
         return bounded(self.engine.forgetting, self.resolved.recipe.evaluation.max_forgetting, emit)
 
-    def merge(self, adapter_dir: Path, folder: Path, emit: Emit) -> Path:  # noqa: ARG002
-        """Write a folder that says that it is no model."""
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole_json(folder / "fake.json", {"adapter": str(adapter_dir)})
-        return folder
+    def share_base(self, former: object) -> None:
+        """Every base model is the same here."""
+
+    def give_base_back(self) -> None:
+        """Forget the adapter."""
+        self.has_adapter = False
 
     def release(self) -> None:
         """Forget the adapter."""
