@@ -12,22 +12,24 @@ from safetensors import SafetensorError
 
 from lorasdk.checkpoints import fault_points
 from lorasdk.checkpoints.drafts import draft_of
+from lorasdk.checkpoints.exchanging import exchange
 from lorasdk.checkpoints.flushing import flush, flush_tree
 from lorasdk.errors import Problem, ResourceError
 
 
 @contextmanager
 def whole_folder(
-    folder: Path, *, what: str, code: str, parents: bool = False, expected_bytes: int = 0
+    folder: Path, *, what: str, code: str, parents: bool = False, expected_bytes: int = 0, replacing: bool = False
 ) -> Iterator[Path]:
     """Give a draft to fill; when the block ends well it becomes `folder`, else nothing of it is left.
 
     Args:
-        folder: must not exist, or be empty.
+        folder: must not exist, or be empty, unless it is replaced.
         what: names it in an error: ``the adapter``.
         code: the error's.
         parents: also make missing folders above its parent.
         expected_bytes: what it will hold, as far as known, for the error of a full disk.
+        replacing: take the place of the folder that is there, which is gone afterwards; until then it is untouched.
 
     Raises:
         ResourceError: the disk refuses, in the block too.
@@ -39,7 +41,7 @@ def whole_folder(
         draft.mkdir()
         fault_points.reach("draft-made")
         yield draft
-        _put_in_place(draft, folder)
+        _put_in_place(draft, folder, replacing=replacing and folder.exists())
     except (OSError, SafetensorError) as error:
         if isinstance(error, SafetensorError) and "I/O error" not in str(error):
             raise
@@ -59,12 +61,15 @@ def bytes_in(folder: Path) -> int:
     return total
 
 
-def _put_in_place(draft: Path, folder: Path) -> None:
+def _put_in_place(draft: Path, folder: Path, *, replacing: bool) -> None:
     fault_points.reach("before-flush")
     flush_tree(draft)
     fault_points.reach("after-flush")
     fault_points.reach("before-rename")
-    draft.rename(folder)
+    if replacing:
+        exchange(draft, folder)  # whoever made the draft deletes what then lies there
+    else:
+        draft.rename(folder)
     fault_points.reach("after-rename")
     flush(folder.parent)
     fault_points.reach("parent-flushed")
