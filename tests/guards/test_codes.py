@@ -10,8 +10,10 @@ from lorasdk.recipe.allowed import Allowed
 
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"[a-z]+\.[a-z0-9]+(-[a-z0-9]+)*")
-NO_CODES = re.compile(r"lorasdk\..*|.*\.(gguf|jinja|json|jsonl|safetensors|toml|yaml)|megatron\.core")
-"""Texts of the same form: modules and files."""
+NO_CODES = re.compile(
+    r"lorasdk\..*|.*\.(gguf|jinja|json|jsonl|safetensors|toml|yaml)|megatron\.core|chat\.completion|http\.[a-z]+"
+)
+"""Texts of the same form: modules, files, and words of protocols."""
 
 
 def nodes():
