@@ -117,6 +117,11 @@ class Scheduler(Protocol):
         """What it is doing."""
         ...
 
+    @property
+    def open(self) -> bool:
+        """Whether it takes requests in."""
+        ...
+
     def submit(self, ask: Ask, tell: Tell) -> Ticket:
         """Take in a request; `tell` hears what comes of it.
 

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from lorasdk import answering
+from lorasdk.adapter_set import AdapterSet
 from lorasdk.announcing import OnEvent
+from lorasdk.asking import AdapterChoice, Scheduler
 from lorasdk.background.run import Run
 from lorasdk.background.starting import Isolation, start_run
 from lorasdk.contracts import Row
 from lorasdk.eval_report import EvalReport
-from lorasdk.opening import open_adapter, open_recipe
+from lorasdk.exporting import export_model
+from lorasdk.exports import ExportOptions, ExportResult, Format, OnDifference
+from lorasdk.opening import Trust, open_adapter, open_recipe
 from lorasdk.plugins import build_manager
 from lorasdk.plugins.functions import RowsFunction, ScoreFunction, with_functions
 from lorasdk.recipe import Recipe, load_recipe
@@ -23,17 +27,18 @@ from lorasdk.results import Completion, PreviewRow, TrainResult
 from lorasdk.stopping import StopToken
 from lorasdk.train_options import Resume, TrainOptions
 from lorasdk.tuner_state import TunerState
+from lorasdk.tuner_training import train
 
 if TYPE_CHECKING:
+    from lorasdk.answering import Adapters
     from lorasdk.inference.prompts import Prompt, Prompts
 
 
 class FineTuner:
     """Trains one recipe's adapter and answers with it, inside somebody's program.
 
-    Make one with `from_recipe` or `from_adapter`. It may be shared by threads: answers are computed one after the
-    other; while a training runs, everything else is refused with an error that says so. It keeps the model in memory
-    until `close`, or the end of a ``with`` block.
+    Make one with `from_recipe` or `from_adapter`. Threads may share it; while a training runs, all else is refused with
+    an error that says so. It keeps the model in memory until `close`, or the end of a ``with`` block.
     """
 
     def __init__(self, state: TunerState) -> None:
@@ -69,15 +74,11 @@ class FineTuner:
             data: rows in memory by split (``train``, ``validation``, ``test``); they replace the recipe's sources.
             trust_remote_code: run Python code that comes with the base model; a recipe cannot ask for it.
 
-        Raises:
-            RecipeError: the recipe's text or values.
-            PluginError: a component that nobody offers.
-            DataError: a file that does not exist.
-            ModelError: a base model that cannot be there.
+        Raises `RecipeError`, `PluginError`, `DataError`, `ModelError`: a value, component, file, model that cannot be.
         """
+        found = with_functions(plugins, loaders=loaders, evaluators=evaluators)
+        manager = build_manager(found, discover=discover, blocked=blocked, allowed=allowed)
         loaded = load_recipe(recipe, overrides=overrides)
-        every = with_functions(plugins, loaders=loaders, evaluators=evaluators)
-        manager = build_manager(every, discover=discover, blocked=blocked, allowed=allowed)
         return cls(open_recipe(loaded, manager, rows=data or {}, trust_remote_code=trust_remote_code))
 
     @classmethod
@@ -105,25 +106,22 @@ class FineTuner:
             data: rows for `evaluate` that replace those of the recipe.
             allow_base_mismatch: answer although the base model's weights are not those the adapter was trained on.
 
-        Raises:
-            AdapterError: there is no adapter, or it is damaged.
-            LorasdkError: as `from_recipe`.
+        Raises `AdapterError` when there is no adapter, or it is damaged; other errors as `from_recipe`.
         """
-        every = with_functions(plugins, loaders=loaders, evaluators=evaluators)
-        state = open_adapter(
-            Path(path),
-            build_manager(every, discover=discover, blocked=blocked, allowed=allowed),
-            overrides=overrides,
-            rows=data or {},
-            trust_remote_code=trust_remote_code,
-            allow_base_mismatch=allow_base_mismatch,
-        )
-        return cls(state)
+        found = with_functions(plugins, loaders=loaders, evaluators=evaluators)
+        manager = build_manager(found, discover=discover, blocked=blocked, allowed=allowed)
+        trust = Trust(code=trust_remote_code, other_base=allow_base_mismatch)
+        return cls(open_adapter(Path(path), manager, overrides=overrides, rows=data or {}, trust=trust))
 
     @property
     def recipe(self) -> Recipe:
         """The recipe, overrides applied."""
         return self._state.resolved.recipe
+
+    @property
+    def adapters(self) -> AdapterSet:
+        """Further adapters on the same base model, by name."""
+        return self._state.adapters
 
     def preview(self, rows: int = 3) -> tuple[PreviewRow, ...]:
         """The first rows of each split as the model will see them, once the masks of all are proved."""
@@ -144,22 +142,20 @@ class FineTuner:
             on_event: called with every event, in the calling thread.
             stop: looked at before each forward pass; when thrown, what was learnt so far is saved and returned.
             resume: ``never`` begins a new run. ``auto`` goes on with the latest run if it did not come to its end,
-                ``must`` insists on one, and a path names it. It goes on from its newest whole checkpoint, and ends
-                with the bits of a run that was never interrupted.
-            allow_changes: what may differ from the run that was begun, by name, such as ``training.learning_rate`` or
+                ``must`` insists on one, and a path names it. It ends with the bits of a run never interrupted.
+            allow_changes: what may differ from the run that was begun, such as ``training.learning_rate`` or
                 ``versions``; the adapter's passport then says that it is not bit-exact.
             evaluate: compare base and tuned on the test rows at the end, as `evaluate` does.
 
         Raises:
-            CheckpointError: there is nothing to resume, all checkpoints are damaged, or something else than was
-                allowed has changed since the run began.
+            CheckpointError: nothing to resume, damaged checkpoints, or changes that were not allowed.
             DataError: rows cannot be used or a mask cannot be proved.
             ModelError: the base model cannot be loaded or adapted.
-            TrainingError: a loss is not finite, or a training of this tuner is running already.
+            TrainingError: a loss is not finite, or a training or a scheduler of this tuner is at work already.
             ResourceError: memory or disk.
         """
         options = TrainOptions.of(resume, allow_changes, evaluate=evaluate)
-        return self._state.train(self._state.emitter(on_event), stop or StopToken(), options)
+        return train(self._state, self._state.emitter(on_event), stop or StopToken(), options)
 
     def start(  # noqa: D417 - as above
         self,
@@ -177,66 +173,73 @@ class FineTuner:
             isolation: ``thread``: in a thread of this program. ``process``: in a process of its own, whose end, also a
                 violent one, is an error here and nothing else, and gives all memory back.
             on_event: called with every event, in a thread of the run.
-            stop: a switch of your own; `Run.stop` throws it.
-            resume: as in `train`; so are allow_changes and evaluate.
+            stop: a switch of your own, beside `Run.stop`; resume, allow_changes and evaluate as in `train`.
 
-        Raises:
-            TrainingError: a training of this tuner is running, or no process is possible here.
-            PluginError, DataError: with ``process``, a plugin or a row in memory that cannot be handed over.
-            ResourceError: the system gives no process.
+        Raises `TrainingError` when the tuner is at work already; `PluginError`, `DataError`, `ResourceError` when
+        something cannot be handed over to a process, or there is none.
         """
         options = TrainOptions.of(resume, allow_changes, evaluate=evaluate)
         return start_run(self._state, isolation=isolation, on_event=on_event, stop=stop or StopToken(), options=options)
 
     def infer(
-        self, prompt: Prompts, *, adapter: bool = True, on_event: OnEvent | None = None, **generation: object
+        self, prompt: Prompts, *, adapter: Adapters = True, on_event: OnEvent | None = None, **generation: object
     ) -> Completion | list[Completion]:
-        """Answer a prompt, or a list of prompts together.
+        """Answer one prompt with one adapter, or several together: then a list, in the given order.
 
         Args:
             prompt: a text (one user turn), a conversation (`Message`s or mappings like them), or a list of either.
-            adapter: False answers with the untouched base model.
+            adapter: who answers: True the tuner's own, False the untouched base model, a name one of `adapters`; or a
+                list with one for each prompt, all answered in the same batches. One prompt may have a list too.
             on_event: hears progress.
             generation: fields of the recipe's ``generation`` section for this call, such as ``max_new_tokens=20``.
 
-        Returns:
-            One `Completion` for one prompt, a list in the given order for a list.
-
         Raises:
             InferenceError: an empty or too long prompt, a bad setting, or no adapter yet.
-            AdapterError: the saved adapter does not fit the base model or its template.
+            AdapterError: no adapter has this name, or it does not fit the base model or its template.
         """
         emit = self._state.emitter(on_event)
         return answering.answer(self._state, prompt, generation, adapter=adapter, emit=emit)
 
-    def stream(self, prompt: Prompt, *, adapter: bool = True, **generation: object) -> Iterator[str]:
+    def stream(self, prompt: Prompt, *, adapter: AdapterChoice = True, **generation: object) -> Iterator[str]:
         """Answer one prompt piece by piece, as `infer`; closing the iterator early ends the work."""
         return answering.stream(self._state, prompt, generation, adapter=adapter)
+
+    def open_scheduler(self, *, max_rows: int = 32, max_waiting: int = 256) -> Scheduler:
+        """Load the base model and answer requests together as they arrive, in a thread, for any mix of adapters.
+
+        At most `max_rows` are answered at a time and `max_waiting` wait; more are refused. Raises `InferenceError`
+        while a training runs, and for numbers that are not positive.
+        """
+        return self._state.open_scheduler(self._state.emitter(None), max_rows=max_rows, max_waiting=max_waiting)
 
     def evaluate(self, *, on_event: OnEvent | None = None, stop: StopToken | None = None) -> EvalReport:
         """Score the untouched base model and the adapter on the test rows; the run's folder gets a page about it.
 
-        Raises:
-            DataError: the recipe has no test rows, or they are not those the adapter's passport names.
-            InferenceError: there is no adapter yet, or `stop` was thrown.
+        Raises `DataError` when there are no test rows, or not those of the adapter's passport; `InferenceError` when
+        there is no adapter yet, or `stop` was thrown.
         """
         return self._state.compare(self._state.emitter(on_event), stop or StopToken())
 
-    def export(self, folder: str | os.PathLike[str], *, on_event: OnEvent | None = None) -> Path:
-        """Write base model and adapter merged into one ordinary model that transformers loads.
+    def export(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        format: Format = "merged",  # noqa: A002 - the word for it
+        dtype: str | None = None,
+        overwrite: bool = False,
+        on_difference: OnDifference = "refuse",
+        on_event: OnEvent | None = None,
+    ) -> ExportResult:
+        """Hand the adapter on in another form, read back and compared first; `export_model` says more.
 
-        Merged in full precision, also after a quantised training; what was written is loaded again and compared with
-        base and adapter: log-probabilities on fixed prompts are at most 1e-3 nats apart.
-
-        Raises:
-            AdapterError: the folder is not empty, or the merged model answers otherwise.
-            InferenceError: there is no adapter yet.
-            ResourceError: the disk refuses.
+        Raises `AdapterError` when the folder is in use, the format cannot hold the model, or what was read differs;
+        `InferenceError` when there is no adapter yet, or no such format or dtype.
         """
-        return self._state.merge(Path(folder).expanduser().absolute(), self._state.emitter(on_event))
+        options = ExportOptions(format, dtype, overwrite, on_difference)
+        return export_model(self._state, Path(folder), options, emit=self._state.emitter(on_event))
 
     def close(self) -> None:
-        """Let go of the model's memory; the tuner loads it again when it is needed."""
+        """End schedulers and let go of memory; the tuner loads model and adapters again when they are needed."""
         self._state.close()
 
     def __enter__(self) -> Self:

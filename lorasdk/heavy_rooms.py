@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
-from lorasdk.adapter_set import Resident
+from lorasdk.adapter_set import Resident, Voice
 from lorasdk.asking import AdapterChoice, Ask, Scheduler
 from lorasdk.contracts import Message, Predictor
 from lorasdk.data.examples import Examples
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 """torch writes its compiler's default cache folder into the environment when bitsandbytes imports it."""
-
-
-Voice: TypeAlias = "Resident | bool"
-"""Who answers: an adapter that lies beside the model, True for the one on the model, False for the model without."""
 
 
 class MixedPredictor(Predictor, Protocol):

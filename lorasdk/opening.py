@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lorasdk import heavy_rooms
@@ -18,6 +19,16 @@ HEAVY = heavy_rooms.HeavyRooms()
 
 Rows = Mapping[str, Iterable[Row]]
 """Rows handed over in memory, by split."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What a host allows that a recipe cannot."""
+
+    code: bool = False
+    """Python code that comes with a base model."""
+    other_base: bool = False
+    """An adapter on other weights than those it was trained on."""
 
 
 def open_recipe(
@@ -41,8 +52,7 @@ def open_adapter(
     *,
     overrides: Overrides,
     rows: Rows,
-    trust_remote_code: bool,
-    allow_base_mismatch: bool,
+    trust: Trust,
 ) -> TunerState:
     """A tuner that answers with a saved adapter, perhaps long after the rows it was trained on are gone."""
     from lorasdk.artifacts.passport import read_passport
@@ -54,8 +64,8 @@ def open_adapter(
         resolve(recipe if base_dir is None else recipe.with_base_dir(base_dir), manager, rows, check_data=False),
         manager,
         handed_over=frozenset(rows),
-        trust_remote_code=trust_remote_code,
+        trust_remote_code=trust.code,
         adapter_dir=adapter_dir,
-        allow_base_mismatch=allow_base_mismatch,
+        allow_base_mismatch=trust.other_base,
         rooms=HEAVY,
     )

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from lorasdk.errors import InferenceError, Problem
 from lorasdk.recipe.explaining import explain
 from lorasdk.recipe.schema import GenerationSection
+from lorasdk.results import AdapterInfo
 
 
 def generation_settings(section: GenerationSection, changes: Mapping[str, object]) -> GenerationSection:
@@ -96,4 +97,130 @@ def several_processes(count: str) -> Problem:
         found=count,
         allowed="one process",
         fix="start the program by itself; one process trains on one device",
+    )
+
+
+def adapter_unknown(name: str, known: list[str]) -> Problem:
+    """A name that stands for nothing."""
+    return Problem(
+        code="adapter.unknown",
+        message=f"no adapter of this tuner is called {name!r}",
+        field="adapter",
+        found=repr(name),
+        allowed=", ".join(known) or "none is loaded; True for the tuner's own adapter, False for the base model",
+        fix=f"load it first: tuner.adapters.load({name!r}, path)",
+    )
+
+
+def taken(info: AdapterInfo) -> Problem:
+    """A name that stands for another adapter."""
+    return Problem(
+        code="adapter.name-taken",
+        message=f"the name {info.name!r} stands for another adapter already",
+        place=str(info.folder),
+        field="name",
+        found=info.name,
+        fix="choose another name, or pass replace=True",
+    )
+
+
+def adapter_changed(info: AdapterInfo) -> Problem:
+    """An adapter that was let go of, and is not there any more."""
+    return Problem(
+        code="adapter.changed-on-disk",
+        message=f"the folder of {info.name!r} holds another adapter than the one that was loaded and let go of",
+        place=str(info.folder),
+        fix="load it again with replace=True if the new one is meant",
+    )
+
+
+def adapter_too_large(info: AdapterInfo, most: int) -> Problem:
+    """One adapter that takes more memory than all of them may."""
+    return Problem(
+        code="adapter.too-large",
+        message=f"{info.name!r} takes {info.bytes / 10**9:.3g} GB, more than all adapters together may",
+        place=str(info.folder),
+        found=f"{info.bytes / 10**9:.3g} GB",
+        allowed=f"at most {most / 10**9:.3g} GB",
+        fix="raise the bound: tuner.adapters.keep_at_most(gigabytes=…)",
+    )
+
+
+def no_bound(count: int | None, gigabytes: float | None) -> Problem:
+    """A bound that nothing could keep."""
+    return Problem(
+        code="adapter.bad-bound",
+        message="a bound of an adapter set is positive",
+        found=f"count={count}, gigabytes={gigabytes}",
+        allowed="count of at least 1, gigabytes above 0",
+        fix="to let go of adapters, unload them",
+    )
+
+
+def other_number(prompts: int, adapters: int) -> Problem:
+    """A list of adapters that is not one for each prompt."""
+    return Problem(
+        code="inference.other-number",
+        message=f"{adapters} adapters are named for {prompts} prompts",
+        field="adapter",
+        found=str(adapters),
+        allowed=f"one name, or {prompts} names; for one prompt, any number",
+        fix="name one adapter for each prompt",
+    )
+
+
+def require_positive(**numbers: int) -> None:
+    """Refuse bounds that nothing could pass.
+
+    Raises:
+        InferenceError: all that are not positive.
+    """
+    problems = [
+        Problem(
+            code="inference.bad-bound",
+            message=f"{name} is at least 1",
+            field=name,
+            found=str(number),
+            allowed="at least 1",
+            fix="give a positive number, or leave it out",
+        )
+        for name, number in numbers.items()
+        if number < 1
+    ]
+    if problems:
+        raise InferenceError(*problems)
+
+
+def queue_full(most: int) -> Problem:
+    """More requests than a scheduler may have waiting."""
+    return Problem(
+        code="inference.queue-full",
+        message=f"{most} requests are waiting already",
+        allowed=f"at most {most}",
+        fix="ask again later, or open the scheduler with a longer queue",
+    )
+
+
+def scheduler_open() -> Problem:
+    """A training where answers are given."""
+    return Problem(
+        code="tuner.busy",
+        message="cannot train while a scheduler of this FineTuner is open",
+        fix="close the scheduler first, or train with another FineTuner",
+    )
+
+
+def scheduler_closed() -> Problem:
+    """A request after the end."""
+    return Problem(
+        code="inference.closed", message="the scheduler takes no more requests", fix="open another: open_scheduler()"
+    )
+
+
+def answer_failed(error: Exception) -> Problem:
+    """The model could not compute."""
+    return Problem(
+        code="inference.failed",
+        message=f"the answer could not be computed: {type(error).__name__}: {error}",
+        fix="ask again; fewer rows at a time (max_rows) need less memory",
     )

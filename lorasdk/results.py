@@ -142,3 +142,23 @@ class TrainResult:
         """Mean training loss over the last tenth of the steps, in nats per supervised token."""
         tail = self.history[-max(1, len(self.history) // 10) :]
         return sum(point.loss for point in tail) / len(tail)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterInfo:
+    """One adapter of a set."""
+
+    name: str
+    """What requests call it."""
+    folder: Path
+    """Where it came from."""
+    recipe_name: str
+    """Name of the recipe that it was trained by."""
+    created: str
+    """When it was trained: UTC, ISO 8601."""
+    rank: int
+    """The largest rank of its matrices."""
+    bytes: int
+    """Memory that it takes while it is there."""
+    resident: bool
+    """Whether it is in memory; if not, the next request for it reads its folder again."""

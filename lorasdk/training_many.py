@@ -5,16 +5,16 @@ from __future__ import annotations
 import gc
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypeVar
 
 from lorasdk.announcing import OnEvent
 from lorasdk.errors import LorasdkError, Problem, RecipeError
-from lorasdk.heavy_rooms import Rooms
 from lorasdk.one_base import OneBase, place_in, require_one_base
 from lorasdk.opening import HEAVY, open_recipe
-from lorasdk.plugins import Manager
+from lorasdk.plugins import build_manager
+from lorasdk.plugins.functions import RowsFunction, ScoreFunction, with_functions
 from lorasdk.recipe import Recipe, load_recipe
 from lorasdk.recipe.loading import RecipeSource
 from lorasdk.recipe.overrides import Overrides
@@ -23,6 +23,7 @@ from lorasdk.results import TrainResult
 from lorasdk.stopping import StopToken
 from lorasdk.train_options import TrainOptions
 from lorasdk.tuner_state import TunerState
+from lorasdk.tuner_training import train
 
 OnError: TypeAlias = Literal["raise", "continue"]
 """What the failure of one recipe means for those after it."""
@@ -61,7 +62,7 @@ class RunOutcome:
 
 
 @dataclass(frozen=True)
-class ManyOrder:
+class _Order:
     """What is wanted of all trainings."""
 
     on_event: OnEvent | None
@@ -70,37 +71,62 @@ class ManyOrder:
     on_error: OnError
 
 
-def train_many(
+def train_many(  # noqa: D417 - several arguments are those of `from_recipe` and `train`
     recipes: Iterable[RecipeSource],
-    manager: Manager,
-    order: ManyOrder,
     *,
-    overrides: Overrides,
-    trust_remote_code: bool,
-    rooms: Rooms = HEAVY,
+    overrides: Overrides = (),
+    plugins: Iterable[object] = (),
+    discover: bool = True,
+    blocked: Iterable[str] = (),
+    allowed: Iterable[str] | None = None,
+    loaders: Mapping[str, RowsFunction] | None = None,
+    evaluators: Mapping[str, ScoreFunction] | None = None,
+    trust_remote_code: bool = False,
+    on_event: OnEvent | None = None,
+    stop: StopToken | None = None,
+    resume: ResumeMany = "never",
+    evaluate: bool = True,
+    on_error: OnError = "raise",
 ) -> Generator[RunOutcome, None, None]:
-    """Read all recipes and find what they name; then train one after the other, as outcomes are asked for.
+    """Train one recipe after the other over a base model that is loaded once; each gets the bits it would have alone.
+
+    All recipes are read and checked by the call; a training begins when its outcome is asked for. Closing the iterator,
+    or its end, lets go of everything.
+
+    Args:
+        recipes: as in `FineTuner.from_recipe`, all with the same ``base_model``.
+        overrides: applied to each recipe.
+        plugins: as in `FineTuner.from_recipe`; so are discover, blocked, allowed, loaders, evaluators and
+            trust_remote_code.
+        on_event: called with every event of one run after the other, in the calling thread; each begins with
+            `RunStarted`.
+        stop: ends the run that is going on, with an adapter if it saves, and begins no other.
+        resume: as in `FineTuner.train`, for each recipe by itself; a path would name one run.
+        evaluate: as in `FineTuner.train`.
+        on_error: ``raise`` the error of a run, with a note that names its recipe; or ``continue`` with the next, and
+            find the error in the outcome.
 
     Raises:
         LorasdkError: all problems of the first gate that is not passed: texts and values, components and files, base
             models that differ, runs that could not be told apart.
     """
-    shared = OneBase(rooms)
+    every = with_functions(plugins, loaders=loaders, evaluators=evaluators)
+    manager = build_manager(every, discover=discover, blocked=blocked, allowed=allowed)
+    shared = OneBase(HEAVY)
 
     def opened(recipe: Recipe) -> TunerState:
         return open_recipe(recipe, manager, rows={}, trust_remote_code=trust_remote_code, rooms=shared)
 
-    loaded = _each(list(recipes), lambda source: load_recipe(source, overrides=overrides))
-    states = _each(loaded, opened)
-    resolved = [state.resolved for state in states]
-    require_one_base(resolved)
-    if order.options.resume != "never":
-        _require_own_folders(resolved)
-    return _in_turn(shared, deque(enumerate(states)), order)
+    states = _each(_each(list(recipes), lambda source: load_recipe(source, overrides=overrides)), opened)
+    require_one_base([state.resolved for state in states])
+    if resume != "never":
+        _require_own_folders([state.resolved for state in states])
+    options = TrainOptions.of(resume, (), evaluate=evaluate)
+    return _in_turn(shared, deque(enumerate(states)), _Order(on_event, stop or StopToken(), options, on_error))
 
 
 def _in_turn(
-    shared: OneBase, waiting: deque[tuple[int, TunerState]], order: ManyOrder
+    shared: OneBase, waiting: deque[tuple[int, TunerState]], order: _Order
 ) -> Generator[RunOutcome, None, None]:
     """One training after the other; whoever closes the generator, or leaves it, has let go of everything."""
     total = len(waiting)
@@ -118,10 +144,10 @@ def _in_turn(
         gc.collect()
 
 
-def _outcome(index: int, state: TunerState, order: ManyOrder) -> RunOutcome:
+def _outcome(index: int, state: TunerState, order: _Order) -> RunOutcome:
     recipe = state.resolved.recipe
     try:
-        result = state.train(state.emitter(order.on_event), order.stop, order.options)
+        result = train(state, state.emitter(order.on_event), order.stop, order.options)
     except Exception as error:  # noqa: BLE001 - the caller gets it, at once or with the recipe it belongs to
         _forget_locals(error)
         return RunOutcome(index, recipe, error)

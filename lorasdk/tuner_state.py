@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorasdk.adapter_set import AdapterSet, Resident, Voice
 from lorasdk.announcing import Announcer, OnEvent
+from lorasdk.asking import AdapterChoice, Scheduler
+from lorasdk.contracts import Example
 from lorasdk.data.examples import Examples
-from lorasdk.errors import InferenceError, LorasdkError, ResourceError, TrainingError
+from lorasdk.errors import InferenceError, TrainingError
 from lorasdk.eval_report import EvalReport
-from lorasdk.events import Emit, Notice, RunFinished
-from lorasdk.heavy_rooms import Bench, Rooms, StreamingPredictor, TrainingOrder
+from lorasdk.events import Emit
+from lorasdk.exports import ExportOptions, ExportOrder, ExportResult
+from lorasdk.heavy_rooms import Bench, MixedPredictor, Rooms, SchedulerOrder
 from lorasdk.plugins import Manager
-from lorasdk.refusals import busy, generation_settings, no_adapter, out_of_memory, several_processes
+from lorasdk.refusals import busy, generation_settings, no_adapter, require_positive, scheduler_open
 from lorasdk.resolving import Resolved
-from lorasdk.results import TrainResult
-from lorasdk.runs.event_log import EVENTS, EventLog, announced
-from lorasdk.runs.folder import mark_ended
-from lorasdk.runs.lock import run_lock
-from lorasdk.runs.resuming import run_dir_for
-from lorasdk.stopping import StopRequestedError, StopToken
-from lorasdk.train_options import TrainOptions
+from lorasdk.stopping import StopToken
 from lorasdk.tuner_rows import TunerRows
 
 if TYPE_CHECKING:
@@ -52,6 +48,8 @@ class TunerState:
         self.rows = TunerRows(resolved, handed_over=handed_over)
         self.trust_remote_code, self.allow_base_mismatch = trust_remote_code, allow_base_mismatch
         self.adapter_dir = adapter_dir
+        self.adapters = AdapterSet(self._read_adapter)
+        self._schedulers: list[Scheduler] = []
         self._bench: Bench | None = None
         self._loading = threading.RLock()
         self._training = threading.Lock()
@@ -66,46 +64,6 @@ class TunerState:
             if self._bench is None:
                 self._bench = self.rooms.open(self.resolved, trust_remote_code=self.trust_remote_code, emit=emit)
             return self._bench
-
-    def train(self, emit: Announcer, stop: StopToken, options: TrainOptions) -> TrainResult:
-        """Train; afterwards the tuner answers with the new adapter.
-
-        If it fails, the tuner answers with the adapter it had before, if any.
-        """
-        with self.exclusively():
-            return self.train_exclusively(emit, stop, options)
-
-    def train_exclusively(self, emit: Announcer, stop: StopToken, options: TrainOptions) -> TrainResult:
-        """The same for a caller that has claimed the tuner with `exclusively`."""
-        if os.environ.get("WORLD_SIZE", "1") != "1":
-            raise TrainingError(several_processes(os.environ["WORLD_SIZE"]))
-        with self.rooms.quiet(), self._closed_on_failure():
-            began = time.perf_counter()
-            splits = self._read_unless_stopped(emit, stop)
-            run_dir = run_dir_for(self.resolved.recipe, options.resume)
-            self.close()
-            tell = emit.of_run(run_dir)
-            with run_lock(run_dir, emit=tell), EventLog(run_dir / EVENTS) as log, announced(log, tell) as told:
-                order = TrainingOrder(splits, run_dir, told, stop, began, options.allow_changes)
-                result, base_changed = self.rooms.train(self.bench(told), order)
-                if base_changed:
-                    # The model in memory is not the base any more; the saved adapter fits the base loaded anew.
-                    self.close()
-                self.adapter_dir = result.adapter_dir
-                if options.evaluate and "test" in splits and result.stopped != "requested":
-                    result = replace(result, report=self._report_at_the_end(splits, told, stop))
-                mark_ended(run_dir, result.stopped)
-                told(RunFinished(result.adapter_dir, result.steps, time.perf_counter() - began))
-            return result
-
-    def _report_at_the_end(self, splits: Mapping[str, Examples], emit: Emit, stop: StopToken) -> EvalReport | None:
-        """Base against tuned; whatever goes wrong is told, for the adapter is saved and its caller must get it."""
-        try:
-            return self._compared(splits, emit, stop)
-        except LorasdkError as error:
-            code = "evaluation.stopped" if error.code == "inference.stopped" else "evaluation.failed"
-            emit(Notice(code, f"base and tuned were not compared: {error.problems[0].message}"))
-            return None
 
     def compare(self, emit: Emit, stop: StopToken) -> EvalReport:
         """Base against tuned on the test rows.
@@ -122,13 +80,14 @@ class TunerState:
         passport = self.passport()
         if passport is None:
             raise InferenceError(no_adapter())
-        report = self._compared(self.rows.to_compare(passport, emit), emit, stop)
+        report = self.compared(self.rows.to_compare(passport, emit), emit, stop)
         failed = no_score(report)
         if failed is not None:
             raise failed
         return report
 
-    def _compared(self, splits: Mapping[str, Examples], emit: Emit, stop: StopToken) -> EvalReport:
+    def compared(self, splits: Mapping[str, Examples], emit: Emit, stop: StopToken) -> EvalReport:
+        """Base against tuned on rows at hand, written down and announced."""
         from lorasdk.comparison import Comparison, announce, publish
 
         bench = self._bench_with_adapter(emit)
@@ -141,25 +100,6 @@ class TunerState:
         announce(report, self.adapter_dir, emit)
         return report
 
-    def _read_unless_stopped(self, emit: Emit, stop: StopToken) -> dict[str, Examples]:
-        """All splits, or none if the host stops the run meanwhile."""
-        try:
-            return self.rows.read(emit, between=stop.check)
-        except StopRequestedError:
-            return {}
-
-    @contextmanager
-    def _closed_on_failure(self) -> Iterator[None]:
-        """Let go of a model in an unknown state, and say in our words that memory ran out."""
-        try:
-            yield
-        except MemoryError as error:
-            self.close()
-            raise ResourceError(out_of_memory(error)) from error
-        except BaseException:
-            self.close()
-            raise
-
     def predictor(
         self,
         changes: Mapping[str, object],
@@ -168,7 +108,7 @@ class TunerState:
         emit: Emit,
         stop: StopToken | None = None,
         label: str = "",
-    ) -> StreamingPredictor:
+    ) -> MixedPredictor:
         """Something that answers with the adapter, or with the base alone.
 
         Raises:
@@ -177,8 +117,11 @@ class TunerState:
         settings = generation_settings(self.resolved.recipe.generation, changes)
         if self._training.locked():
             raise InferenceError(busy("infer"))
-        bench = self._bench_with_adapter(emit) if adapter or self.adapter_dir is not None else self.bench(emit)
+        bench = self._ready_bench(emit, adapter=adapter or self.adapter_dir is not None)
         return bench.predictor(settings, adapter=adapter, label=label, emit=emit, stop=stop or StopToken())
+
+    def _ready_bench(self, emit: Emit, *, adapter: bool) -> Bench:
+        return self._bench_with_adapter(emit) if adapter else self.bench(emit)
 
     def _bench_with_adapter(self, emit: Emit) -> Bench:
         with self._loading:
@@ -191,8 +134,10 @@ class TunerState:
                 bench.attach_saved(self.adapter_dir, passport, allow_base_mismatch=allow, emit=emit)
             return bench
 
-    def merge(self, folder: Path, emit: Emit) -> Path:
-        """Write base model and adapter as one model.
+    def export(
+        self, folder: Path, options: ExportOptions, test_rows: Callable[[], Sequence[Example]], emit: Emit
+    ) -> ExportResult:
+        """Write the adapter in another form.
 
         Raises:
             InferenceError: there is no adapter yet, or a training is running.
@@ -201,10 +146,10 @@ class TunerState:
             raise InferenceError(busy("export"))
         if self.adapter_dir is None:
             raise InferenceError(no_adapter())
-        # The adapter must prove to fit before it is merged; attaching it does that.
-        self.predictor({}, adapter=True, emit=emit)
-        with self._loading:
-            return self.bench(emit).merge(self.adapter_dir, folder, emit)
+        attach = partial(self._bench_with_adapter, emit)
+        order = ExportOrder(self.adapter_dir, folder, options, test_rows, attach, emit)
+        with self.rooms.quiet():
+            return self.rooms.export(self.bench(emit), order)
 
     def passport(self) -> Passport | None:
         """The adapter's passport, if there is an adapter."""
@@ -212,7 +157,60 @@ class TunerState:
 
         return None if self.adapter_dir is None else read_passport(self.adapter_dir)
 
+    def _read_adapter(self, folder: Path, passport: Passport) -> Resident:
+        """Read an adapter that is to lie beside the model.
+
+        Raises:
+            AdapterError: it does not fit.
+            InferenceError: a training is running.
+        """
+        if self._training.locked():
+            raise InferenceError(busy("load an adapter"))
+        emit, allow = self.emitter(None), self.allow_base_mismatch
+        with self._loading, self.rooms.quiet():
+            return self.bench(emit).read_adapter(folder, passport, allow_base_mismatch=allow, emit=emit)
+
+    def voice(self, adapter: AdapterChoice) -> Voice:
+        """Who is meant.
+
+        Raises:
+            AdapterError: nothing has this name.
+            InferenceError: the tuner has no adapter of its own.
+        """
+        if isinstance(adapter, str):
+            return self.adapters.take(adapter)
+        if adapter and self.adapter_dir is None:
+            raise InferenceError(no_adapter())
+        return adapter
+
+    def open_scheduler(self, emit: Emit, *, max_rows: int, max_waiting: int) -> Scheduler:
+        """Something that answers requests together as they arrive.
+
+        Raises:
+            InferenceError: a training is running, or a number is not positive.
+        """
+        require_positive(max_rows=max_rows, max_waiting=max_waiting)
+        generation = self.resolved.recipe.generation
+        order = SchedulerOrder(
+            lambda ask: generation_settings(generation, ask.generation), self.voice, max_rows, max_waiting
+        )
+        if self._training.locked():
+            raise InferenceError(busy("answer"))
+        with self._loading, self.rooms.quiet():
+            bench = self._ready_bench(emit, adapter=self.adapter_dir is not None)
+            scheduler = bench.schedule(order, emit)
+        self._schedulers.append(scheduler)
+        return scheduler
+
     def close(self) -> None:
+        """End what is going on, and let go of all memory."""
+        schedulers, self._schedulers = self._schedulers, []
+        for scheduler in schedulers:
+            scheduler.close()
+        self.adapters.release()
+        self.let_go()
+
+    def let_go(self) -> None:
         """Let go of the model's memory."""
         with self._loading:
             bench, self._bench = self._bench, None
@@ -221,7 +219,7 @@ class TunerState:
 
     def adopt(self, adapter_dir: Path) -> None:
         """Answer with an adapter that was trained elsewhere; it is loaded when it is asked."""
-        self.close()
+        self.let_go()
         self.adapter_dir = adapter_dir
 
     @contextmanager
@@ -234,6 +232,12 @@ class TunerState:
         if not self._training.acquire(blocking=False):
             raise TrainingError(busy("train"))
         try:
+            self._require_no_scheduler()
             yield
         finally:
             self._training.release()
+
+    def _require_no_scheduler(self) -> None:
+        self._schedulers = [scheduler for scheduler in self._schedulers if scheduler.open]
+        if self._schedulers:
+            raise TrainingError(scheduler_open())

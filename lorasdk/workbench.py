@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import gc
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorasdk.asking import AdapterChoice
 from lorasdk.artifacts.adapter_folder import check_weights
 from lorasdk.artifacts.passport import Passport
 from lorasdk.basemodel.lent_base import BaseLoan
@@ -30,8 +28,9 @@ from lorasdk.evaluation.forgetting_bound import bounded
 from lorasdk.evaluation.general_prompts import general_prompts
 from lorasdk.events import BaseModelLoaded, Emit, Notice
 from lorasdk.inference.departure import SETTINGS, measure_departure
+from lorasdk.inference.fair_lock import FairLock
 from lorasdk.inference.predictor import Predictor
-from lorasdk.inference.resident_adapter import ResidentAdapter, Voice
+from lorasdk.inference.resident_adapter import ResidentAdapter
 from lorasdk.inference.scheduler import ContinuousScheduler, Subject
 from lorasdk.recipe.schema import GenerationSection
 from lorasdk.refusals import no_adapter
@@ -41,6 +40,8 @@ from lorasdk.stopping import StopToken
 
 if TYPE_CHECKING:
     from peft import PeftModel
+
+    from lorasdk.heavy_rooms import SchedulerOrder
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Workbench:
     base: LoadedBase | None = None
     base_vocabulary: int = 0
     model: PeftModel | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: FairLock = field(default_factory=FairLock)
     loan: BaseLoan | None = None
     """Where the base model comes from and goes to, when several benches use one in turn."""
 
@@ -171,13 +172,7 @@ class Workbench:
     def schedule(self, order: SchedulerOrder, emit: Emit) -> ContinuousScheduler:
         """Something that answers requests together as they arrive."""
         model = self.model if self.model is not None else self.load_base(emit).model
-
-        def voice(choice: AdapterChoice) -> Voice:
-            chosen = order.voice(choice)
-            assert isinstance(chosen, bool | ResidentAdapter)
-            return chosen
-
-        subject = Subject(model, self.encoder, self.lock, order.settings, voice)
+        subject = Subject(model, self.encoder, self.lock, order.settings, order.voice)
         return ContinuousScheduler(subject, max_rows=order.max_rows, max_waiting=order.max_waiting)
 
     def predictor(

@@ -22,6 +22,7 @@ from lorasdk.opening import open_recipe
 from lorasdk.plugins import build_manager
 from lorasdk.records import Record, error_record, event_record, record_line, result_record
 from lorasdk.stopping import StopToken, stop_on_signals
+from lorasdk.tuner_training import train
 
 
 def main() -> None:
@@ -48,7 +49,7 @@ def _outcome(job: Job, events: int, rows: int, stop: StopToken) -> Record:
         manager = build_manager(plugins, discover=job.discover, blocked=job.blocked, allowed=job.allowed)
         state = open_recipe(job.recipe, manager, rows=handed_over, trust_remote_code=job.trust_remote_code)
         emit = state.emitter(lambda event: _tell(events, event_record(event)))
-        return result_record(state.train(emit, stop, job.options))
+        return result_record(train(state, emit, stop, job.options))
     except LorasdkError as error:
         return error_record(error)
 

@@ -15,6 +15,7 @@ from lorasdk.results import TrainResult
 from lorasdk.stopping import StopToken
 from lorasdk.train_options import TrainOptions
 from lorasdk.tuner_state import TunerState
+from lorasdk.tuner_training import train_exclusively
 
 Isolation: TypeAlias = Literal["thread", "process"]
 
@@ -53,7 +54,7 @@ def _works(isolation: str) -> Callable[[TunerState, Chronicle, StopToken, TrainO
 def _in_this_process(
     state: TunerState, chronicle: Chronicle, stop: StopToken, options: TrainOptions, _held: ExitStack
 ) -> Work:
-    return lambda: state.train_exclusively(state.emitter(chronicle.announce), stop, options)
+    return lambda: train_exclusively(state, state.emitter(chronicle.announce), stop, options)
 
 
 def _in_another_process(
@@ -68,7 +69,7 @@ def _in_another_process(
     except OSError as error:
         raise ResourceError(not_started(error)) from error
     child = held.enter_context(ChildProcess(Job.of(state, counts, options).line(), file))
-    state.close()
+    state.let_go()
 
     def work() -> TrainResult:
         result = child.follow(chronicle, stop)

@@ -120,6 +120,24 @@ def _fill(
 ) -> None:
     # save_embedding_layers=False: "auto" would ask the hub whether the base model's vocabulary is its own.
     expected = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+    require_matching(expected, weights, base, adapter_dir)
+    set_peft_model_state_dict(model, weights, adapter_name=name)
+
+
+def require_matching(
+    expected: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], base: LoadedBase, adapter_dir: Path
+) -> None:
+    """Refuse weights that are not exactly those a base model takes: missing, too many, or of other shapes.
+
+    Args:
+        expected: PEFT's state of the adapter on the base model; its values do not matter.
+        weights: of the adapter folder.
+        base: for messages.
+        adapter_dir: for messages.
+
+    Raises:
+        AdapterError: all that does not match.
+    """
     problems = [
         *_other_shapes(expected, weights, base, adapter_dir),
         *_other_keys("missing", expected.keys() - weights.keys(), adapter_dir, base),
@@ -127,7 +145,6 @@ def _fill(
     ]
     if problems:
         raise AdapterError(*problems)
-    set_peft_model_state_dict(model, weights, adapter_name=name)
 
 
 def _other_shapes(

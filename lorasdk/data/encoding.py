@@ -88,6 +88,10 @@ class Encoder:
         except RowFaultError as fault:
             raise DataError(fault.problem) from fault
 
+    def encode_text(self, text: str) -> list[int]:
+        """Tokens of a text that a model is to go on with, control tokens in it taken as such."""
+        return list(self.tokenizer(text).input_ids)
+
     def encode_example(self, example: Example, *, train_on: Literal["all_turns", "last_turn"], origin: str) -> TokenRow:
         """Tokens of a training example and the ranges its loss is taken on.
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Forward: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 State: TypeAlias = Callable[[], AbstractContextManager[object]]
 """Enter what it gives while the model computes."""
+Forwards: TypeAlias = list[tuple[torch.nn.Module, Forward]]
+"""Layers and what they compute for a while."""
 
 PLAIN = (LoraLinear, Linear4bit, Linear8bitLt)
 FEW_TOKENS = 32
@@ -43,12 +45,12 @@ def state_of(model: PreTrainedModel | PeftModel, *, adapter: bool) -> State:
     if not isinstance(model, PeftModel):
         return nullcontext
     layers = _adapted_layers(model)
-    plain = [layer for layer in layers if _is_plain(layer)]
+    plain = [layer for layer in layers if is_plain(layer)]
     if not adapter and (len(plain) < len(layers) or has_biases_of_its_own(model)):
         return lambda: without_adapter(model)
     dtype = model.get_base_model().dtype
     forwards = [(layer, _with_update(layer, dtype) if adapter else layer.get_base_layer().__call__) for layer in plain]
-    return lambda: _replaced(forwards)
+    return lambda: replaced(forwards)
 
 
 @contextmanager
@@ -76,7 +78,7 @@ def _adapted_layers(model: PeftModel) -> list[BaseTunerLayer | AuxiliaryTraining
     return [m for m in model.modules() if isinstance(m, BaseTunerLayer | AuxiliaryTrainingWrapper)]
 
 
-def _is_plain(layer: Any) -> bool:  # noqa: ANN401 - PEFT has no types
+def is_plain(layer: Any) -> bool:  # noqa: ANN401 - PEFT has no types
     """Whether the layer is a linear one to which one adapter adds exactly s·B·A."""
     if type(layer) not in PLAIN or "forward" in vars(layer):
         return False
@@ -92,9 +94,20 @@ def _is_plain(layer: Any) -> bool:  # noqa: ANN401 - PEFT has no types
 
 def _with_update(layer: Any, dtype: torch.dtype) -> Forward:  # noqa: ANN401 - PEFT has no types
     (name,) = layer.active_adapters
-    base = layer.get_base_layer()
     a = layer.lora_A[name].weight.detach()
     sb = layer.lora_B[name].weight.detach() * layer.scaling[name]
+    return low_rank_forward(layer.get_base_layer(), a, sb, dtype)
+
+
+def low_rank_forward(base: Forward, a: torch.Tensor, sb: torch.Tensor, dtype: torch.dtype) -> Forward:
+    """A layer's forward with s·(x·Aᵀ)·Bᵀ added.
+
+    Args:
+        base: the layer without adapter.
+        a: A, (rank, in).
+        sb: s·B, (out, rank).
+        dtype: what the model computes in.
+    """
     if dtype != torch.bfloat16:
         # float16 has too small a range for parameters that were trained in float32.
         return _in_type_of_parameters(base, a, sb)
@@ -126,12 +139,17 @@ def _in_bfloat16(base: Forward, a: torch.Tensor, sb: torch.Tensor, *, few: int) 
 
 
 @contextmanager
-def _replaced(forwards: list[tuple[torch.nn.Module, Forward]]) -> Iterator[None]:
-    """Give layers other forwards, on the instances and never on a class, and take them away again."""
+def replaced(forwards: Forwards) -> Iterator[None]:
+    """Give layers other forwards, on the instances and never on a class, and put back what was there."""
+    # Through the instances' dictionaries: PyTorch's own way of setting attributes asks what each of them is.
+    before = [(vars(layer), vars(layer).get("forward")) for layer, _ in forwards]
     try:
         for layer, forward in forwards:
-            layer.forward = forward
+            vars(layer)["forward"] = forward
         yield
     finally:
-        for layer, _ in forwards:
-            vars(layer).pop("forward", None)
+        for attributes, former in before:
+            if former is None:
+                attributes.pop("forward", None)
+            else:
+                attributes["forward"] = former

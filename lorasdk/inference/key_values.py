@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
+from lorasdk.adapter_set import Voice
 from lorasdk.inference.reading import Reader
 
 
@@ -40,12 +41,12 @@ def can_share(reader: Reader, width: int) -> bool:
     )
 
 
-def read_beginning(reader: Reader, ids: Sequence[int]) -> Beginning:
-    """Read the first tokens of some prompts, at least one, for a model that `can_share`."""
+def read_beginning(reader: Reader, ids: Sequence[int], voice: Voice) -> Beginning:
+    """Read the first tokens of some prompts of one voice, at least one, for a model that `can_share`."""
     cache = DynamicCache(config=reader.model.config)
     row = torch.tensor([ids], device=reader.model.device)
     positions = torch.arange(len(ids), device=row.device)[None]
-    reader.read(row, mask=torch.ones_like(row), positions=positions, cache=cache)
+    reader.read(row, mask=torch.ones_like(row), positions=positions, cache=cache, voices=[voice])
     return Beginning(tuple((layer.keys[0], layer.values[0]) for layer in cache.layers), len(ids))
 
 
@@ -84,3 +85,31 @@ def _columns(
     width = max(taken)
     columns = torch.arange(width).repeat(len(taken), 1) - (width - torch.tensor(taken))[:, None]
     return columns.clamp(min=0) + torch.tensor([starts.get(id(one), 0) for one in beginnings])[:, None]
+
+
+def can_be_joined(cache: object) -> bool:
+    """Whether rows of other batches may be put beside those of a cache: it holds keys and values, and all of them."""
+    return isinstance(cache, DynamicCache) and all(type(layer) is DynamicLayer for layer in cache.layers)
+
+
+def joined(one: object, other: object, width: int) -> DynamicCache:
+    """The rows of two caches that `can_be_joined` in one of `width` columns, padded on the left."""
+    assert isinstance(one, DynamicCache)
+    assert isinstance(other, DynamicCache)
+    for layer, more in zip(one.layers, other.layers, strict=True):
+        layer.keys = torch.cat([_padded(layer.keys, width), _padded(more.keys, width)])
+        layer.values = torch.cat([_padded(layer.values, width), _padded(more.values, width)])
+    return one
+
+
+def cut(cache: object, columns: int) -> DynamicCache:
+    """A cache that `can_be_joined` without its first columns."""
+    assert isinstance(cache, DynamicCache)
+    for layer in cache.layers:
+        layer.keys, layer.values = (t[:, :, columns:].contiguous() for t in (layer.keys, layer.values))
+    return cache
+
+
+def _padded(states: torch.Tensor, width: int) -> torch.Tensor:
+    """(rows, heads, width, size)."""
+    return torch.nn.functional.pad(states, (0, 0, width - states.shape[2], 0))

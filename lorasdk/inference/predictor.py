@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lorasdk.adapter_set import Voice
 from lorasdk.basemodel.unwrapping import unwrapped
 from lorasdk.contracts import Message
 from lorasdk.data.encoding import Encoder
-from lorasdk.errors import InferenceError, Problem
+from lorasdk.errors import InferenceError
 from lorasdk.events import Emit, Notice, PredictionProgress
-from lorasdk.inference.adapter_state import state_of
 from lorasdk.inference.answers import Answer
 from lorasdk.inference.batching import Batching
+from lorasdk.inference.context import context_of, room_for
 from lorasdk.inference.decoding import Batch, Request
 from lorasdk.inference.reading import Reader
 from lorasdk.inference.scoring import Scoring, answer_rows
@@ -43,10 +44,10 @@ class Predictor:
     """Makes the prompts, as in training."""
     settings: GenerationSection
     """How to generate."""
-    lock: threading.Lock
+    lock: AbstractContextManager[object]
     """Held while the model computes: one model, one computation."""
     adapter: bool = True
-    """Whether an adapter on the model takes part."""
+    """Whether the adapter on the model takes part."""
     label: str = ""
     """For `PredictionProgress`."""
     emit: Emit = field(default=_silent)
@@ -65,11 +66,19 @@ class Predictor:
         Raises:
             InferenceError: a prompt is longer than the model's context.
         """
-        answers = self.open_answers(prompts)
+        return self.complete_each(prompts, [self.adapter] * len(prompts))
+
+    def complete_each(self, prompts: Sequence[Sequence[Message]], voices: Sequence[Voice]) -> list[Completion]:
+        """Answer each conversation with the voice of the same place, all in the same batches.
+
+        Raises:
+            InferenceError: as `complete`; or the model or its adapter cannot answer beside others.
+        """
+        answers = self.open_answers(prompts, voices)
         self.finish(answers)
         return [answer.completion() for answer in answers]
 
-    def open_answers(self, prompts: Sequence[Sequence[Message]]) -> list[Answer]:
+    def open_answers(self, prompts: Sequence[Sequence[Message]], voices: Sequence[Voice] | None = None) -> list[Answer]:
         """Answers of which nothing is there yet but the prompts' tokens.
 
         Raises:
@@ -77,20 +86,18 @@ class Predictor:
             InferenceError: a prompt is longer than the model's context.
         """
         encoder, settings = self.encoder, self.settings
-        requests = [self._request(prompt, i, self._context) for i, prompt in enumerate(prompts)]
+        voices = [self.adapter] * len(prompts) if voices is None else voices
+        requests = [self._request(*one, i) for i, one in enumerate(zip(prompts, voices, strict=True))]
         return [Answer(r, Transcript(encoder.tokenizer, settings.stop), encoder.stop_ids) for r in requests]
 
     def finish(self, answers: Sequence[Answer]) -> None:
         """Add to answers, batch by batch, until all are finished."""
         if not answers:
             return
-        batching = Batching(Reader(self._base), [answer.request for answer in answers], self.settings)
-        with self.lock:
-            # Another call's state would be mistaken for the model's own.
-            state = state_of(self.model, adapter=self.adapter)
+        batching = Batching(Reader(self.model), [answer.request for answer in answers], self.settings.batch_size)
         done = 0
         for rows in batching.rows():
-            with self.lock, state():
+            with self.lock:
                 self._answer(batching.batch(rows), [answers[row] for row in rows])
             done += len(rows)
             self.emit(PredictionProgress(done, len(answers), self.label))
@@ -115,17 +122,24 @@ class Predictor:
             self.emit(PredictionProgress(len(found), len(rows), self.label))
         return [found[row.row] for row in rows]
 
-    def stream(self, prompt: Sequence[Message]) -> Iterator[str]:
-        """Yield the answer in pieces; closing the iterator ends the work."""
-        (answer,) = self.open_answers([prompt])
-        batch = Batch(Reader(self._base), [answer.request], self.settings, beginnings=[None])
-        with self.lock, state_of(self.model, adapter=self.adapter)():
-            while not answer.finished:
-                self.check_stop()
-                answer.add(batch.step()[0])
-                piece = answer.transcript.news(final=False)
-                if piece:
-                    yield piece
+    def stream(self, prompt: Sequence[Message], voice: Voice | None = None) -> Iterator[str]:
+        """Yield the answer in pieces; closing the iterator ends the work.
+
+        Args:
+            prompt: a conversation.
+            voice: who answers, if not the predictor's own.
+        """
+        (answer,) = self.open_answers([prompt], None if voice is None else [voice])
+        batch = Batch(Reader(self.model), [answer.request])
+        while not answer.finished:
+            self.check_stop()
+            # For one token only: whoever reads the pieces may take their time.
+            with self.lock:
+                token = batch.step()[0]
+            answer.add(token)
+            piece = answer.transcript.news(final=False)
+            if piece:
+                yield piece
         rest = answer.transcript.news(final=True)
         if rest:
             yield rest
@@ -163,27 +177,10 @@ class Predictor:
             waiting = [waiting[row] for row in staying]
 
     @property
-    def _base(self) -> PreTrainedModel:
-        return unwrapped(self.model)
-
-    @property
     def _context(self) -> int | None:
-        """Tokens that the model can see, where it has a limit."""
-        context: int | None = self._base.config.get_text_config().to_dict().get("max_position_embeddings")
-        return context
+        return context_of(unwrapped(self.model))
 
-    def _request(self, prompt: Sequence[Message], index: int, context: int | None) -> Request:
+    def _request(self, prompt: Sequence[Message], voice: Voice, index: int) -> Request:
         ids = self.encoder.encode_prompt(prompt)
-        if context is not None and len(ids) >= context:
-            raise InferenceError(
-                Problem(
-                    code="inference.prompt-too-long",
-                    message=f"the prompt has {len(ids)} tokens, the model's context {context}: no room for an answer",
-                    place=f"prompt {index + 1}",
-                    found=f"{len(ids)} tokens",
-                    allowed=f"at most {context - 1} tokens",
-                    fix="shorten the prompt",
-                )
-            )
-        room = self.settings.max_new_tokens if context is None else context - len(ids)
-        return Request(tuple(ids), self.settings.seed + index, min(self.settings.max_new_tokens, room))
+        limit = room_for(ids, self.settings, self._context, place=f"prompt {index + 1}")
+        return Request(tuple(ids), self.settings.seed + index, limit, self.settings, voice)

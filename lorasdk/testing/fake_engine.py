@@ -21,13 +21,15 @@ from lorasdk.eval_report import Forgetting
 from lorasdk.evaluation.forgetting_bound import bounded
 from lorasdk.events import Emit
 from lorasdk.exports import ExportOrder, ExportResult
-from lorasdk.heavy_rooms import Bench, TrainingOrder
-from lorasdk.recipe.schema import GenerationSection
+from lorasdk.heavy_rooms import Bench, SchedulerOrder, TrainingOrder
+from lorasdk.recipe.schema import GenerationSection, LoraSection
 from lorasdk.resolving import Resolved
 from lorasdk.results import PreviewRow, Span, TrainResult
 from lorasdk.stopping import StopToken
-from lorasdk.testing.fake_predictor import Answers, FakePredictor
+from lorasdk.testing.fake_predictor import Answers
 from lorasdk.testing.fake_run import FakeCourse, FakeRun
+from lorasdk.testing.fake_scheduler import FakeScheduler
+from lorasdk.testing.fake_voices import FakeAdapter, FakeVoices
 
 LITTLE = Forgetting(prompts=40, divergence=0.01, base_perplexity=2.0, tuned_perplexity=2.02)
 """What a fake adapter forgets unless the test says otherwise."""
@@ -43,6 +45,8 @@ class FakeEngine:
     """Answers with the adapter."""
     base_answers: Answers = "a base answer"
     """Answers of the untouched base model."""
+    adapter_answers: Mapping[str, Answers] = field(default_factory=dict)
+    """Answers of adapters that are loaded beside, by the names of their recipes; those of `answers` where none is."""
     fails_at: int | None = None
     """The step before which a training fails with `error`."""
     error: LorasdkError | None = None
@@ -114,9 +118,33 @@ class FakeBench:
         label: str,  # noqa: ARG002
         emit: Emit,  # noqa: ARG002
         stop: StopToken,  # noqa: ARG002
-    ) -> FakePredictor:
-        """A `FakePredictor` with the engine's answers."""
-        return FakePredictor(self.engine.answers if adapter else self.engine.base_answers)
+    ) -> FakeVoices:
+        """The engine's answers."""
+        return FakeVoices(self.engine.answers, self.engine.base_answers, adapter)
+
+    def read_adapter(
+        self,
+        folder: Path,  # noqa: ARG002 - its passport says enough
+        passport: Passport,
+        *,
+        allow_base_mismatch: bool,  # noqa: ARG002 - every base model is the same here
+        emit: Emit,  # noqa: ARG002
+    ) -> FakeAdapter:
+        """An adapter that answers what the engine says for its recipe."""
+        recipe = passport.recipe
+        answers = self.engine.adapter_answers.get(str(recipe.get("name")), self.engine.answers)
+        return FakeAdapter(answers, int(recipe.get("lora", {}).get("rank", LoraSection().rank)))
+
+    def schedule(self, order: SchedulerOrder, emit: Emit) -> FakeScheduler:  # noqa: ARG002
+        """A scheduler that takes as long for a word as a training for a step."""
+        voices = FakeVoices(self.engine.answers, self.engine.base_answers)
+        return FakeScheduler(
+            lambda ask: voices.say(ask, order.voice(ask.adapter)),
+            settings=self.resolved.recipe.generation,
+            max_rows=order.max_rows,
+            max_waiting=order.max_waiting,
+            seconds_per_word=self.engine.seconds_per_step,
+        )
 
     def forgetting(self, *, emit: Emit, stop: StopToken) -> Forgetting:  # noqa: ARG002 - it takes no time
         """What the engine says, with the recipe's bound."""

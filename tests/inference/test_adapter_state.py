@@ -112,13 +112,14 @@ def test_the_model_is_as_it_was_after_an_exception(build, adapter: bool, monkeyp
 
 
 @pytest.mark.parametrize("adapter", [True, False])
-def test_the_model_is_as_it_was_after_a_stream_was_closed(build, tiny_model_dir: Path, adapter: bool):
+def test_the_model_is_as_it_was_between_the_pieces_of_a_stream(build, tiny_model_dir: Path, adapter: bool):
     model, settings = build(), GenerationSection(max_new_tokens=50)
     lock = threading.Lock()
     predictor = Predictor(model, encoder_of(tiny_model_dir), settings, lock, adapter=adapter)
     stream = predictor.stream((Message("user", "hi"),))
     next(stream)
-    assert forwards_on_instances(model)
+    assert forwards_on_instances(model) == []
+    assert not lock.locked()
     stream.close()
     assert forwards_on_instances(model) == []
 
@@ -142,7 +143,7 @@ def test_the_state_is_read_while_nobody_elses_is_on(build, tiny_model_dir: Path,
         alone.append(predictor.lock.locked() and not forwards_on_instances(model))
         return state_of(model, adapter=adapter)
 
-    monkeypatch.setattr("lorasdk.inference.predictor.state_of", watched)
+    monkeypatch.setattr("lorasdk.inference.voices.state_of", watched)
     predictor.complete([(Message("user", "hi"),)])
     list(predictor.stream((Message("user", "hi"),)))
     assert alone == [True, True]

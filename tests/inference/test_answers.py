@@ -6,6 +6,7 @@ from tiny_training import encoder_of
 from lorasdk.inference.answers import Answer
 from lorasdk.inference.decoding import Request
 from lorasdk.inference.text import Transcript
+from lorasdk.recipe.schema import GenerationSection
 
 STOP_ID = 2
 
@@ -15,7 +16,9 @@ def answer_to(tiny_model_dir: Path):
     tokenizer = encoder_of(tiny_model_dir).tokenizer
 
     def answer_to(text: str, *, stop=(), limit: int = 9) -> Answer:
-        answer = Answer(Request((1, 5), 0, limit), Transcript(tokenizer, stop), frozenset({STOP_ID}))
+        answer = Answer(
+            Request((1, 5), 0, limit, GenerationSection()), Transcript(tokenizer, stop), frozenset({STOP_ID})
+        )
         for token in [*tokenizer(text, add_special_tokens=False).input_ids, STOP_ID]:
             if not answer.finished:
                 answer.add(token)

@@ -8,7 +8,10 @@ from lorasdk.inference.reading import Reader
 from lorasdk.recipe.schema import GenerationSection
 
 SETTINGS = GenerationSection(temperature=1.0, repetition_penalty=1.2)
-REQUESTS = [Request(ids, seed=i, limit=9) for i, ids in enumerate([(1, 70, 71), (1, 80), (1, 90, 91, 92, 93)])]
+REQUESTS = [
+    Request(ids, seed=i, limit=9, settings=SETTINGS)
+    for i, ids in enumerate([(1, 70, 71), (1, 80), (1, 90, 91, 92, 93)])
+]
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +20,7 @@ def reader(tiny_model_dir: Path) -> Reader:
 
 
 def batch_of(reader: Reader, requests) -> Batch:
-    return Batch(reader, requests, SETTINGS, beginnings=[None] * len(requests))
+    return Batch(reader, requests)
 
 
 def test_rows_that_stay_go_on_as_if_nobody_had_left(reader):

@@ -65,8 +65,8 @@ def narrow():
     return MistralForCausalLM(MistralConfig(**SIZES, sliding_window=40))
 
 
-def requests(limit: int = 6) -> list[Request]:
-    return [Request(ids, seed=i, limit=limit) for i, ids in enumerate(PROMPTS)]
+def requests(settings: GenerationSection = GREEDY) -> list[Request]:
+    return [Request(ids, seed=i, limit=6, settings=settings) for i, ids in enumerate(PROMPTS)]
 
 
 def answers(batches: list[tuple[list[int], Batch]]) -> dict[int, list[list[int]]]:
@@ -78,12 +78,12 @@ def answers(batches: list[tuple[list[int], Batch]]) -> dict[int, list[list[int]]
 
 
 def together(reader: Reader, settings: GenerationSection):
-    batching = Batching(reader, requests(), settings)
+    batching = Batching(reader, requests(settings), settings.batch_size)
     return answers([(rows, batching.batch(rows)) for rows in batching.rows()])
 
 
 def alone(reader: Reader, settings: GenerationSection):
-    return answers([([i], Batch(reader, [r], settings, beginnings=[None])) for i, r in enumerate(requests())])
+    return answers([([i], Batch(reader, [r])) for i, r in enumerate(requests(settings))])
 
 
 @pytest.mark.parametrize("settings", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
@@ -99,7 +99,7 @@ def test_a_shared_beginning_is_read_once(monkeypatch):
     monkeypatch.setattr(
         Reader, "read", lambda self, ids, **rest: (counted.append(ids.shape), read(self, ids, **rest))[1]
     )
-    batching = Batching(reader("llama"), requests(), GREEDY)
+    batching = Batching(reader("llama"), requests(), GREEDY.batch_size)
     for rows in batching.rows():
         batching.batch(rows).step()
     assert [shape for shape in counted if shape[0] == 1] == [(1, 120), (1, 120)]
@@ -119,7 +119,7 @@ def test_a_sliding_window_is_shared_while_everything_fits():
 
 def test_a_state_space_model_answers_as_transformers_does():
     model, ids = reader("mamba").model, torch.tensor([PROMPTS[0]])
-    batch = Batch(reader("mamba"), requests()[:1], GREEDY, beginnings=[None])
+    batch = Batch(reader("mamba"), requests()[:1])
     expected = model.generate(ids, max_new_tokens=6, do_sample=False, eos_token_id=None, pad_token_id=0)[
         0, ids.shape[1] :
     ]

@@ -11,7 +11,7 @@ def test_the_output_layer_sees_the_last_token_of_each_row_without_gaps_between_t
     hook = model.lm_head.register_forward_pre_hook(lambda _module, args: seen.extend(args))
     ids = torch.arange(3, 15).view(3, 4)
     mask = torch.ones_like(ids)
-    logits, _ = Reader(model).read(ids, mask=mask, positions=mask.cumsum(1) - 1, cache=None)
+    logits, _ = Reader(model).read(ids, mask=mask, positions=mask.cumsum(1) - 1, cache=None, voices=[True] * 3)
     hook.remove()
     assert [(hidden.shape[:2], hidden.is_contiguous()) for hidden in seen] == [((3, 1), True)]
     with torch.no_grad():
