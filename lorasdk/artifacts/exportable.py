@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ class Exportable:
     """As it was trained and answers."""
     base: LoadedBase
     """Its base."""
-    lock: threading.Lock
+    lock: AbstractContextManager[object]
     """Held while `model` computes."""
     lora: LoraSection
     tokenizer: PreTrainedTokenizerBase
