@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,4 +70,5 @@ def _parameters(generation: GenerationSection) -> Iterator[str]:
     yield f"PARAMETER num_predict {generation.max_new_tokens}"
     yield f"PARAMETER seed {generation.seed}"
     for stop in generation.stop:
-        yield f"PARAMETER stop {json.dumps(stop, ensure_ascii=False)}"
+        # In these quotes all is taken as it stands, line breaks too; Ollama knows no escapes.
+        yield f'PARAMETER stop """{stop}"""' if '"""' not in stop else f"# stop {stop!r} cannot be written here"
