@@ -1,4 +1,4 @@
-"""python -m benchmarks: run, table, linear, profile, choices, discovery, evaluating, torture."""
+"""python -m benchmarks: run, table, linear, profile, choices, discovery, evaluating, many, mixed, torture."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from benchmarks import choices as choices_measure
 from benchmarks import discovery as discovery_measure
 from benchmarks import evaluating as evaluating_measure
 from benchmarks import linear as linear_measure
+from benchmarks import many as many_measure
+from benchmarks import mixed as mixed_measure
 from benchmarks import profile as profile_measure
 from benchmarks.base_model import dense_folder
 from benchmarks.field import CONTESTANTS, SCRIPTS, interpreter
@@ -79,6 +81,21 @@ def linear(work_dir: WorkDir = HERE) -> None:
 def evaluating(work_dir: WorkDir = HERE) -> None:
     """How long does base against tuned take, beside two models and `generate` row by row?"""
     evaluating_measure.measure(dense_folder(work_dir.absolute()), tell=console.print)
+
+
+@app.command()
+def many(
+    work_dir: WorkDir = HERE,
+    lock: Annotated[str, typer.Option(help="Command put before each run, such as 'flock FILE'.")] = "",
+) -> None:
+    """What is saved when four small recipes are trained over one loaded base model?"""
+    many_measure.measure(dense_folder(work_dir.absolute()), tell=console.print, lock=lock.split())
+
+
+@app.command()
+def mixed(work_dir: WorkDir = HERE) -> None:
+    """What does one batch over eight adapters cost, beside one adapter, and beside one after the other?"""
+    mixed_measure.measure(dense_folder(work_dir.absolute()), tell=console.print)
 
 
 @app.command()

@@ -26,6 +26,7 @@ from lorasdk.recipe.overrides import Overrides
 from lorasdk.results import Completion, PreviewRow, TrainResult
 from lorasdk.stopping import StopToken
 from lorasdk.train_options import Resume, TrainOptions
+from lorasdk.training_many import train_many
 from lorasdk.tuner_state import TunerState
 from lorasdk.tuner_training import train
 
@@ -113,6 +114,8 @@ class FineTuner:
         trust = Trust(code=trust_remote_code, other_base=allow_base_mismatch)
         return cls(open_adapter(Path(path), manager, overrides=overrides, rows=data or {}, trust=trust))
 
+    train_many = staticmethod(train_many)
+
     @property
     def recipe(self) -> Recipe:
         """The recipe, overrides applied."""
@@ -143,8 +146,7 @@ class FineTuner:
             stop: looked at before each forward pass; when thrown, what was learnt so far is saved and returned.
             resume: ``never`` begins a new run. ``auto`` goes on with the latest run if it did not come to its end,
                 ``must`` insists on one, and a path names it. It ends with the bits of a run never interrupted.
-            allow_changes: what may differ from the run that was begun, such as ``training.learning_rate`` or
-                ``versions``; the adapter's passport then says that it is not bit-exact.
+            allow_changes: what may differ from the run begun, such as ``versions``; the passport then tells of it.
             evaluate: compare base and tuned on the test rows at the end, as `evaluate` does.
 
         Raises:
@@ -232,8 +234,7 @@ class FineTuner:
     ) -> ExportResult:
         """Hand the adapter on in another form, read back and compared first; `export_model` says more.
 
-        Raises `AdapterError` when the folder is in use, the format cannot hold the model, or what was read differs;
-        `InferenceError` when there is no adapter yet, or no such format or dtype.
+        Raises `AdapterError`: a folder in use, a difference; `InferenceError`: no such adapter, format or dtype.
         """
         options = ExportOptions(format, dtype, overwrite, on_difference)
         return export_model(self._state, Path(folder), options, emit=self._state.emitter(on_event))
@@ -243,9 +244,7 @@ class FineTuner:
         self._state.close()
 
     def __enter__(self) -> Self:
-        """Use in a ``with`` block to close at its end."""
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Close."""
         self.close()

@@ -13,6 +13,7 @@ from lorasdk.builtin.reference import resolve_path
 from lorasdk.data.template import BUNDLED
 from lorasdk.errors import Problem, RecipeError
 from lorasdk.events import Emit
+from lorasdk.exports import ExportOrder, ExportResult
 from lorasdk.heavy_rooms import Bench, Rooms, TrainingOrder
 from lorasdk.recipe.schema import BaseModelSection
 from lorasdk.resolving import Resolved
@@ -48,6 +49,10 @@ class OneBase:
     def train(self, bench: Bench, order: TrainingOrder) -> tuple[TrainResult, bool]:
         """As those of the rooms that do the work."""
         return self._rooms.train(bench, order)
+
+    def export(self, bench: Bench, order: ExportOrder) -> ExportResult:
+        """As those of the rooms that do the work."""
+        return self._rooms.export(bench, order)
 
     def take_back(self) -> None:
         """Let go of what the latest bench holds beside the base model."""

@@ -11,9 +11,10 @@ from typing import Literal, TypeAlias, TypeVar
 
 from lorasdk.announcing import OnEvent
 from lorasdk.errors import LorasdkError, Problem, RecipeError
+from lorasdk.heavy_rooms import Rooms
 from lorasdk.one_base import OneBase, place_in, require_one_base
 from lorasdk.opening import HEAVY, open_recipe
-from lorasdk.plugins import build_manager
+from lorasdk.plugins import Manager, build_manager
 from lorasdk.plugins.functions import RowsFunction, ScoreFunction, with_functions
 from lorasdk.recipe import Recipe, load_recipe
 from lorasdk.recipe.loading import RecipeSource
@@ -96,10 +97,8 @@ def train_many(  # noqa: D417 - several arguments are those of `from_recipe` and
     Args:
         recipes: as in `FineTuner.from_recipe`, all with the same ``base_model``.
         overrides: applied to each recipe.
-        plugins: as in `FineTuner.from_recipe`; so are discover, blocked, allowed, loaders, evaluators and
-            trust_remote_code.
-        on_event: called with every event of one run after the other, in the calling thread; each begins with
-            `RunStarted`.
+        plugins: as in `FineTuner.from_recipe`; so are discover, blocked, allowed, loaders and evaluators.
+        on_event: called with every event of one run after the other, in the calling thread.
         stop: ends the run that is going on, with an adapter if it saves, and begins no other.
         resume: as in `FineTuner.train`, for each recipe by itself; a path would name one run.
         evaluate: as in `FineTuner.train`.
@@ -108,21 +107,28 @@ def train_many(  # noqa: D417 - several arguments are those of `from_recipe` and
 
     Raises:
         LorasdkError: all problems of the first gate that is not passed: texts and values, components and files, base
-            models that differ, runs that could not be told apart.
+            models that differ, folders of runs that are one.
     """
-    every = with_functions(plugins, loaders=loaders, evaluators=evaluators)
-    manager = build_manager(every, discover=discover, blocked=blocked, allowed=allowed)
+    found = with_functions(plugins, loaders=loaders, evaluators=evaluators)
+    manager = build_manager(found, discover=discover, blocked=blocked, allowed=allowed)
     shared = OneBase(HEAVY)
+    loaded = _each(list(recipes), lambda source: load_recipe(source, overrides=overrides))
+    states = _opened(loaded, manager, shared, trust_remote_code=trust_remote_code, resume=resume)
+    options = TrainOptions.of(resume, (), evaluate=evaluate)
+    return _in_turn(shared, deque(enumerate(states)), _Order(on_event, stop or StopToken(), options, on_error))
 
+
+def _opened(
+    recipes: Sequence[Recipe], manager: Manager, rooms: Rooms, *, trust_remote_code: bool, resume: ResumeMany
+) -> list[TunerState]:
     def opened(recipe: Recipe) -> TunerState:
-        return open_recipe(recipe, manager, rows={}, trust_remote_code=trust_remote_code, rooms=shared)
+        return open_recipe(recipe, manager, rows={}, trust_remote_code=trust_remote_code, rooms=rooms)
 
-    states = _each(_each(list(recipes), lambda source: load_recipe(source, overrides=overrides)), opened)
+    states = _each(recipes, opened)
     require_one_base([state.resolved for state in states])
     if resume != "never":
         _require_own_folders([state.resolved for state in states])
-    options = TrainOptions.of(resume, (), evaluate=evaluate)
-    return _in_turn(shared, deque(enumerate(states)), _Order(on_event, stop or StopToken(), options, on_error))
+    return states
 
 
 def _in_turn(
