@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lorasdk.contracts import Example
 from lorasdk.errors import LorasdkError
 from lorasdk.events import Emit, Notice
 from lorasdk.exports import ExportOptions, ExportResult
+from lorasdk.tuner_rows import TunerRows
 from lorasdk.tuner_state import TunerState
+
+if TYPE_CHECKING:
+    from lorasdk.artifacts.passport import Passport
 
 
 def export_model(state: TunerState, folder: Path, options: ExportOptions, *, emit: Emit) -> ExportResult:
@@ -19,8 +24,8 @@ def export_model(state: TunerState, folder: Path, options: ExportOptions, *, emi
         state: the tuner's.
         folder: does not exist or is empty, unless it is an artefact that may be replaced.
         options: ``merged`` (an ordinary model for transformers, in float32 unless another `dtype` is asked for),
-            ``adapter`` (a folder for PEFT), ``gguf`` or ``gguf-adapter`` (for llama.cpp and Ollama); whether it may replace an
-            earlier export; and whether one that answers otherwise is refused or kept with a label.
+            ``adapter`` (a folder for PEFT), ``gguf`` or ``gguf-adapter`` (for llama.cpp and Ollama); whether it may
+            replace an earlier export; and whether one that answers otherwise is refused or kept with a label.
         emit: hears what was measured.
 
     Raises:
@@ -29,16 +34,15 @@ def export_model(state: TunerState, folder: Path, options: ExportOptions, *, emi
         ResourceError: the disk refuses.
     """
     folder = folder.expanduser().absolute()
-    return state.export(folder, options, lambda: rows_at_hand(state, emit), emit)
+    return state.export(folder, options, lambda: rows_at_hand(state.rows, state.passport(), emit), emit)
 
 
-def rows_at_hand(state: TunerState, emit: Emit) -> Sequence[Example]:
-    """Rows of the test split, if the adapter had one and it is at hand."""
-    passport = state.passport()
+def rows_at_hand(rows: TunerRows, passport: Passport | None, emit: Emit) -> Sequence[Example]:
+    """Rows of the test split that an adapter's passport names, if they are at hand and the same."""
     if passport is None or "test" not in passport.data:
         return ()
     try:
-        return state.rows.to_compare(passport, emit)["test"].items
+        return rows.to_compare(passport, emit)["test"].items
     except LorasdkError as error:
         why = error.problems[0].message
         emit(

@@ -91,13 +91,13 @@ class VerificationReport:
     nothing was recorded, so that only hashes, base model and template were compared."""
     files: tuple[str, ...]
     """Files whose hashes are those of the passport."""
-    dtype: str
+    dtype: str = ""
     """Type that answers were computed in; empty where none were."""
-    prompts: int
+    prompts: int = 0
     """Fixed prompts that it was asked."""
-    rows: int
+    rows: int = 0
     """Test rows that it was asked, where they are at hand."""
-    largest_difference: float | None
+    largest_difference: float | None = None
     """From what was recorded: log-probabilities of the likeliest tokens, in nats; None without a record."""
-    tolerance: float | None
+    tolerance: float | None = None
     """Largest difference that passes, in nats."""

@@ -17,9 +17,11 @@ from lorasdk.artifacts.proof import Proof
 from lorasdk.artifacts.sealing import seal_export
 from lorasdk.artifacts.tolerances import TOLERANCES
 from lorasdk.basemodel.load_report import require_complete
+from lorasdk.basemodel.loading import REFUSALS
 from lorasdk.basemodel.quiet import quiet
 from lorasdk.basemodel.scoped_random import scoped_random
 from lorasdk.checkpoints import fault_points
+from lorasdk.errors import AdapterError, Problem
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -66,12 +68,16 @@ def load_merged(folder: Path) -> PreTrainedModel:
     """A merged model from the disk, in float32 on the CPU, in evaluation mode.
 
     Raises:
+        AdapterError: transformers cannot read it.
         ModelError: its weights are not those of its architecture.
     """
     with quiet(), scoped_random(torch.device("cpu")):
-        model, report = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
+        try:
+            model, report = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
+        except REFUSALS as error:
+            raise AdapterError(_unreadable(folder, error)) from error
     require_complete(report, place=folder)
     return model.eval()
 
@@ -82,3 +88,12 @@ def stop_where_ours_stops(model: PreTrainedModel, stop_ids: frozenset[int]) -> N
     known = settings.eos_token_id
     before = {known} if isinstance(known, int) else set(known or ())
     settings.eos_token_id = sorted(before | stop_ids)
+
+
+def _unreadable(folder: Path, error: Exception) -> Problem:
+    return Problem(
+        code="export.unreadable",
+        message=f"transformers cannot read the merged model: {error}",
+        place=str(folder),
+        fix="export again",
+    )

@@ -12,14 +12,17 @@ from lorasdk.cli.chat import chat
 from lorasdk.cli.compare import compare
 from lorasdk.cli.demo import demo
 from lorasdk.cli.evaluate import evaluate
+from lorasdk.cli.export import export
 from lorasdk.cli.infer import infer
 from lorasdk.cli.output import errors_console, print_error_json, show_problems
 from lorasdk.cli.plugins import plugins
 from lorasdk.cli.preview import preview
 from lorasdk.cli.report import report
 from lorasdk.cli.schema import schema
+from lorasdk.cli.serve import serve
 from lorasdk.cli.train import train
 from lorasdk.cli.validate import validate
+from lorasdk.cli.verify import verify
 from lorasdk.errors import MAX_SHOWN, LorasdkError
 
 INTERRUPTED = 130
@@ -32,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for verb in (validate, preview, train, evaluate, report, compare, infer, chat, schema, demo):
+for verb in (validate, preview, train, evaluate, report, compare, infer, chat, serve, export, verify, schema, demo):
     app.command()(verb)
 app.add_typer(plugins)
 

@@ -64,7 +64,7 @@ def test_answers_and_comparisons_are_those_of_the_test(tmp_path: Path):
         (score,) = fake.evaluate().scores
         assert (score.base, score.tuned) == (0, 1)
         assert [row.split for row in fake.preview(1)] == ["train", "validation", "test"]
-        assert fake.export(tmp_path / "merged") == tmp_path / "merged"
+        assert Path(fake.export(tmp_path / "merged")) == tmp_path / "merged"
 
 
 def test_a_stop_leaves_an_adapter_and_the_run_goes_on_from_it(tmp_path: Path):
