@@ -73,6 +73,7 @@ from lorasdk.events import (
     RunStopped,
     StepFinished,
 )
+from lorasdk.exports import ExportResult, VerificationReport
 from lorasdk.finetuner import FineTuner
 from lorasdk.plugins import build_manager, data_loader, evaluator, hookimpl
 from lorasdk.recipe import Recipe, load_recipe, recipe_schema
@@ -87,6 +88,8 @@ from lorasdk.results import (
 )
 from lorasdk.runs.event_log import read_events
 from lorasdk.stopping import StopToken, stop_on_signals
+from lorasdk.verifying import verify
+from lorasdk.training_many import RunOutcome
 
 __all__ = [
     "AdapterAttached",
@@ -112,6 +115,7 @@ __all__ = [
     "Evaluator",
     "Event",
     "Example",
+    "ExportResult",
     "FineTuner",
     "Forgetting",
     "InferenceError",
@@ -140,6 +144,7 @@ __all__ = [
     "RunEvents",
     "RunFailed",
     "RunFinished",
+    "RunOutcome",
     "RunStarted",
     "RunStopped",
     "Score",
@@ -150,6 +155,7 @@ __all__ = [
     "TrainResult",
     "TrainingError",
     "ValidationPoint",
+    "VerificationReport",
     "build_manager",
     "data_loader",
     "evaluator",
@@ -158,4 +164,5 @@ __all__ = [
     "read_events",
     "recipe_schema",
     "stop_on_signals",
+    "verify",
 ]
