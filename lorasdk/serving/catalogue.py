@@ -11,7 +11,7 @@ from typing import Any
 from lorasdk.asking import AdapterChoice
 from lorasdk.errors import AdapterError, InferenceError, Problem
 from lorasdk.serving.options import ServingOptions
-from lorasdk.serving.servable import Servable
+from lorasdk.serving.servable import Servable, has_adapter
 
 
 class Catalogue:
@@ -34,7 +34,7 @@ class Catalogue:
 
     def ids(self) -> list[str]:
         """All of them; may wait for an adapter that is being loaded."""
-        own = [self.adapter_id] if self._tuner.has_adapter else []
+        own = [self.adapter_id] if has_adapter(self._tuner) else []
         return [self.base_id, *own, *(adapter.name for adapter in self._tuner.adapters.list())]
 
     def entries(self) -> list[dict[str, Any]]:

@@ -43,6 +43,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "serving.not-json": 415,
         "inference.queue-full": 429,
         "serving.client-gone": CLIENT_GONE,
+        "inference.failed": 500,
         "serving.fault": 500,
         "serving.closing": 503,
         "serving.waited-too-long": 503,
@@ -61,6 +62,8 @@ KINDS: tuple[tuple[type[LorasdkError], int], ...] = (
     (ResourceError, 503),
 )
 """For codes that are not listed."""
+UNTOLD: Mapping[str, str] = MappingProxyType({"inference.failed": "the answer could not be computed"})
+"""Instead of messages that quote a library's."""
 SENT_AS: Mapping[str, str] = MappingProxyType({"max_new_tokens": "max_tokens"})
 """Our name of a setting and the protocol's."""
 PATHS = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:[\\/]|[\\/]|~[\\/])(?:[^\s\"'(),;:\\/]+[\\/])+")
@@ -112,6 +115,8 @@ def understood(error: Exception) -> LorasdkError:
 
 
 def _told(problem: Problem) -> str:
+    if problem.code in UNTOLD:
+        return UNTOLD[problem.code]
     parts = [problem.message]
     if problem.allowed:
         parts.append(f"allowed: {problem.allowed}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from lorasdk.asking import Scheduler
+from lorasdk.finetuner import FineTuner
 from lorasdk.recipe import Recipe
 
 
@@ -52,11 +53,6 @@ class Servable(Protocol):
         ...
 
     @property
-    def has_adapter(self) -> bool:
-        """Whether there is an adapter of its own."""
-        ...
-
-    @property
     def adapters(self) -> AdapterShelf:
         """The others."""
         ...
@@ -64,3 +60,8 @@ class Servable(Protocol):
     def open_scheduler(self, *, max_rows: int = 32, max_waiting: int = 256) -> Scheduler:
         """Whatever answers; loads the base model."""
         ...
+
+
+def has_adapter(tuner: Servable) -> bool:
+    """Whether there is an adapter of the tuner's own."""
+    return not isinstance(tuner, FineTuner) or tuner._state.adapter_dir is not None  # noqa: SLF001

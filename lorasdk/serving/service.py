@@ -50,7 +50,7 @@ class Service:
         with self._opening:
             if self.closing:
                 raise InferenceError(_closing())
-            if self._scheduler is None:
+            if self._scheduler is None or not self._scheduler.open:
                 bounds = {"max_rows": self.options.max_rows, "max_waiting": self.options.max_waiting}
                 self._scheduler = self.tuner.open_scheduler(**bounds)
             return self._scheduler

@@ -53,7 +53,6 @@ class Tuner:
 
     answer: Callable[[Ask], str] = lambda ask: f"{ask.adapter}: {ANSWER}"
     names: tuple[str, ...] = ("billing",)
-    has_adapter: bool = True
     seconds_per_word: float = 0.0
     schedulers: list[FakeScheduler] = field(default_factory=list)
     asked: list[Ask] = field(default_factory=list)

@@ -11,7 +11,9 @@ from serving_on_fakes import Tuner, asking, error, run
 
 from lorasdk.errors import InferenceError
 from lorasdk.serving import ServingOptions, create_app, opening
+from lorasdk.testing import fake_finetuner
 
+ROWS = [{"prompt": "a", "completion": "b"}]
 QUESTION = {"model": "teams", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -73,8 +75,9 @@ def test_models_are_base_own_adapter_and_named_ones():
 
 
 def test_a_tuner_without_an_adapter_of_its_own_serves_none():
-    client = TestClient(create_app(Tuner(has_adapter=False)))
-    assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["m", "billing"]
+    with fake_finetuner({"name": "teams", "data": {"train": "rows.jsonl"}}, data={"train": ROWS}) as tuner:
+        client = TestClient(create_app(tuner, options=ServingOptions(base_id="m")))
+        assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["m"]
 
 
 def test_ids_are_the_operators_choice():

@@ -56,6 +56,12 @@ def test_no_path_is_told(message, told):
     assert body_of(LorasdkError(Problem("run.folder", message)))["error"]["message"] == told
 
 
+def test_what_a_library_said_is_not_told():
+    error = InferenceError(Problem("inference.failed", "RuntimeError: the weights of secret", fix="ask again"))
+    assert status_of(error) == 500
+    assert "secret" not in body_of(error)["error"]["message"]
+
+
 def test_who_shall_come_back_is_told_when():
     headers = refusal(InferenceError(Problem("inference.queue-full", "m")), retry_after=1.2).headers
     assert (headers["retry-after"], headers["retry-after-ms"]) == ("2", "1200")

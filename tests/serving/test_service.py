@@ -55,6 +55,19 @@ def test_the_model_is_loaded_at_the_first_request_and_once():
     assert len(tuner.schedulers) == 1
 
 
+def test_a_scheduler_that_somebody_closed_is_replaced():
+    async def twice():
+        tuner = Tuner()
+        async with asking(tuner) as client:
+            first = await client.post(CHAT, json=QUESTION)
+            tuner.schedulers[0].close()
+            return tuner, first, await client.post(CHAT, json=QUESTION)
+
+    tuner, first, second = run(twice())
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert len(tuner.schedulers) == 2
+
+
 def test_the_bounds_are_the_schedulers():
     tuner = Tuner()
     run(crowd(tuner, 1, max_rows=3, max_waiting=5))
