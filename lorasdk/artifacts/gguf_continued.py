@@ -12,6 +12,7 @@ from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter
 
 from lorasdk.artifacts.gguf_file import PlannedTensor, planned, readable_name, taken_over, write_file
 from lorasdk.artifacts.gguf_layout import Layout
+from lorasdk.artifacts.gguf_tokenizer import end_of_turn
 from lorasdk.artifacts.gguf_values import decoded
 from lorasdk.errors import AdapterError, Problem
 
@@ -52,9 +53,18 @@ def write_continued(
     own = {"general.name": readable_name(name)} | ({TEMPLATE: chat_template} if chat_template else {})
     for field in reader.fields.values():
         _take_over(field, writer, own)
+    _add_end_of_turn(writer, model, reader)
     for key, text in own.items():
         writer.add_key_value(key, text, GGUFValueType.STRING)
     write_file(path, writer, tensors)
+
+
+def _add_end_of_turn(writer: GGUFWriter, model: PreTrainedModel, reader: GGUFReader) -> None:
+    """Where answers were trained to end otherwise than the file says."""
+    fields = {key: reader.fields.get(f"tokenizer.ggml.{key}_token_id") for key in ("eos", "eot")}
+    last = end_of_turn(model.generation_config, fields["eos"].contents() if fields["eos"] else None)
+    if last is not None and fields["eot"] is None:
+        writer.add_eot_token_id(last)
 
 
 def _take_over(field: ReaderField, writer: GGUFWriter, own: dict[str, str]) -> None:

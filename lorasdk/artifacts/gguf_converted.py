@@ -14,7 +14,7 @@ from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
 from lorasdk.artifacts.gguf_architectures import ROPE_FACTORS, rope_of
 from lorasdk.artifacts.gguf_file import PlannedTensor, planned, readable_name, write_file
 from lorasdk.artifacts.gguf_layout import Layout
-from lorasdk.artifacts.gguf_tokenizer import add_tokenizer
+from lorasdk.artifacts.gguf_tokenizer import add_tokenizer, end_of_turn
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -57,6 +57,9 @@ def write_converted(
     writer.add_quantization_version(2)
     _add_hyper_parameters(writer, model.config)
     add_tokenizer(writer, tokenizer, rows=model.get_input_embeddings().weight.shape[0])
+    last = end_of_turn(model.generation_config, tokenizer.eos_token_id)
+    if last is not None:
+        writer.add_eot_token_id(last)
     if chat_template:
         writer.add_chat_template(chat_template)
     write_file(path, writer, list(_tensors(model, layout, kind)))

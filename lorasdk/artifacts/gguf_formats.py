@@ -11,6 +11,7 @@ from lorasdk.artifacts.export_passport import MergingPart
 from lorasdk.artifacts.exportable import Exportable, Written
 from lorasdk.artifacts.gguf_adapter import load_gguf_adapter, write_gguf_adapter
 from lorasdk.artifacts.gguf_model import load_gguf, require_exportable, write_gguf
+from lorasdk.artifacts.gguf_modelfile import write_modelfile
 from lorasdk.artifacts.golden import log_probabilities
 from lorasdk.artifacts.merged_format import stop_where_ours_stops
 from lorasdk.artifacts.merging import closer_model
@@ -73,7 +74,7 @@ class GgufFormat:
 
 
 class GgufAdapterFormat:
-    """The adapter alone, to be laid over the base model's GGUF."""
+    """The adapter alone, to be laid over the base model's GGUF, with an Ollama Modelfile."""
 
     name = "gguf-adapter"
     dtypes = DTYPES
@@ -92,8 +93,16 @@ class GgufAdapterFormat:
         expected = [log_probabilities(model, prompt) for prompt in source.prompts]
         base = unwrapped(model)
         remove_tuner_layers(base)
-        write_gguf_adapter(source.adapter_dir, base, draft, dtype=dtype, name=source.name)
+        written = write_gguf_adapter(source.adapter_dir, base, draft, dtype=dtype, name=source.name)
         fault_points.reach("file-written")
+        write_modelfile(
+            draft,
+            start="base.gguf" if source.gguf is None else source.gguf.name,
+            tokenizer=source.tokenizer,
+            chat_template=source.tokenizer.chat_template,
+            generation=source.generation,
+            adapter=written.name,
+        )
         return Written(expected, "float32")
 
     @contextmanager

@@ -19,6 +19,9 @@ CHATML = """\
 {{ end }}<|im_start|>assistant
 """
 """ChatML in the language of Ollama's templates, which is that of Go."""
+ELSEWHERE = """\
+# FROM names the base model: its GGUF file, which has to lie here, or a model that Ollama has.
+"""
 CARRIED = """\
 # The GGUF file carries the chat template. Ollama recognises those of the families that it knows; what it made of this
 # one shows `ollama show --template`. If that is not it, write it here, as a TEMPLATE in the language of Go's templates.
@@ -44,8 +47,12 @@ def write_modelfile(
         generation: becomes parameters.
         adapter: what to put behind ``ADAPTER``.
     """
-    head = [f"FROM ./{start}", *([f"ADAPTER ./{adapter}"] if adapter else [])]
-    parts = ["\n".join(head) + "\n", *_template(tokenizer, chat_template), "\n".join(_parameters(generation)) + "\n"]
+    parts = [
+        *([ELSEWHERE] if adapter else []),
+        f"FROM ./{start}\n" + (f"ADAPTER ./{adapter}\n" if adapter else ""),
+        *_template(tokenizer, chat_template),
+        "\n".join(_parameters(generation)) + "\n",
+    ]
     path = folder / FILE_NAME
     path.write_text("\n".join(parts), encoding="utf-8", newline="\n")
     return path

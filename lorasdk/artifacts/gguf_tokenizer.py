@@ -12,7 +12,14 @@ from lorasdk.artifacts.gguf_pre_tokenizers import Settings, pre_tokenizer_name
 from lorasdk.errors import AdapterError, Problem
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+
+def end_of_turn(settings: GenerationConfig | None, end_of_text: int | None) -> int | None:
+    """The token that ends an answer, where that is another one than the end of a text: a file has a key for each."""
+    known = None if settings is None else settings.eos_token_id
+    ids = [known] if isinstance(known, int) else known or []
+    return next((number for number in ids if number != end_of_text), None)
 
 
 def add_tokenizer(writer: GGUFWriter, tokenizer: PreTrainedTokenizerBase, *, rows: int) -> None:

@@ -71,6 +71,14 @@ def test_a_chat_template_of_the_recipe_replaces_the_files(source: Path, tmp_path
     assert metadata(path)["tokenizer.chat_template"][1] == "{{ messages }}"
 
 
+@pytest.mark.parametrize(("ends", "added"), [(2, None), ([2], None), ([2, 0], 0)])
+def test_a_token_that_ends_answers_otherwise_than_the_file_says_is_added(ends, added, source: Path, tmp_path: Path):
+    model = changed(source)
+    model.generation_config.eos_token_id = ends
+    written = metadata(export(model, source, tmp_path / "out"))
+    assert written.get("tokenizer.ggml.eot_token_id", (None, None))[1] == added
+
+
 def test_a_changed_output_layer_is_added_where_the_file_shares_it_with_the_embedding(source: Path, tmp_path: Path):
     model = load_gguf(source)
     assert "output.weight" not in raw(source)

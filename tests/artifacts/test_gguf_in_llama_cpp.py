@@ -13,16 +13,20 @@ from tiny_model import write_tiny_model
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+from lorasdk import FineTuner
 from lorasdk.artifacts.gguf_adapter import load_gguf_adapter, write_gguf_adapter
 from lorasdk.artifacts.gguf_model import load_gguf, write_gguf
 from lorasdk.artifacts.gguf_pre_tokenizers import FAMILIES
 from lorasdk.basemodel.quiet import quiet
+from lorasdk.builtin.package_source import PackageSource
+from lorasdk.contracts import SourceRequest
 from lorasdk.recipe.schema import GenerationSection
 
 GOLDEN = "The quick brown fox jumps over the lazy dog. What is the capital of France? The capital"
 STEPS = 6
 TOLERANCE = 0.01
 """Nats; llama.cpp keeps the keys and values of attention in float16."""
+ODD, EVEN = "It is odd, so no; I am sure of it.", "It is even, so yes; I am sure of it."
 TEXTS = [
     "The quick  brown fox's   jumps,\n\n  over 12345 dogs!  ",
     "I'LL say: don't; we've 3.14 (x==y) … naïve façade ÀÉ",
@@ -187,6 +191,34 @@ def test_an_adapter_in_fewer_bits_answers_as_here(
     read = load_gguf_adapter(adapter, load_gguf(base))
     answers = llama_cpp.ask(base, prompts=[prompt], steps=STEPS, adapter=adapter)
     assert_alike(answers, own_steps(read, prompt), tolerance=0.05)
+
+
+@pytest.mark.real
+def test_exports_of_the_embedded_model_answer_as_the_predictor_does(
+    llama_cpp: LlamaCpp, embedded_model_source: str, tmp_path: Path
+):
+    rows = [{"prompt": f"Is {n} even?", "completion": EVEN if n % 2 == 0 else ODD} for n in range(12)]
+    recipe = {
+        "name": "even",
+        "output_dir": str(tmp_path / "runs"),
+        "base_model": {"source": embedded_model_source},
+        "training": {"max_steps": 16, "batch_size": 4, "learning_rate": 1e-3},
+        "generation": {"max_new_tokens": 24},
+    }
+    tuner = FineTuner.from_recipe(recipe, data={"train": rows})
+    tuner.train()
+    base = PackageSource().locate(SourceRequest(embedded_model_source.partition(":")[2], None, tmp_path, "")).path
+    tokenizer = AutoTokenizer.from_pretrained(base.parent, gguf_file=base.name)
+    question = [{"role": "user", "content": "Is 5 even?"}]
+    prompt = tokenizer.apply_chat_template(question, add_generation_prompt=True)["input_ids"]
+    merged = tuner.export(tmp_path / "merged", format="gguf", dtype="f16").folder / "even-f16.gguf"
+    adapter = tuner.export(tmp_path / "alone", format="gguf-adapter", dtype="f16").folder / "even-f16.gguf"
+    text = tuner.infer("Is 5 even?").text
+    assert text in {ODD, EVEN}
+    tokens = [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]
+    for model, laid_over in ((merged, None), (base, adapter)):
+        (steps,) = llama_cpp.ask(model, prompts=[prompt], steps=len(tokens), adapter=laid_over).steps
+        assert [token for token, _ in steps] == tokens
 
 
 def cutting(name: str) -> tuple[object, bool]:

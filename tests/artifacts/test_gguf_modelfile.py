@@ -62,7 +62,7 @@ def test_what_the_recipe_leaves_off_is_off_in_ollama_too(tokenizer, tmp_path: Pa
 
 def test_an_adapter_has_a_line_of_its_own(tokenizer, tmp_path: Path):
     written = text(tokenizer, tmp_path, adapter="billing-f16.gguf")
-    assert written.startswith("FROM ./tuned-q8_0.gguf\nADAPTER ./billing-f16.gguf\n")
+    assert "\nFROM ./tuned-q8_0.gguf\nADAPTER ./billing-f16.gguf\n" in written
 
 
 def test_chatml_becomes_a_template_and_its_default_system_prompt_a_system_line(tokenizer, tmp_path: Path):
