@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from tiny_model import write_tiny_model
 from tiny_training import ROWS, tiny_tuner
 
-from lorasdk import AdapterError, FineTuner
+from lorasdk import AdapterError, FineTuner, Notice
 from lorasdk.artifacts.adapter_folder import sha256_of
 from lorasdk.verifying import verify
 
@@ -145,6 +145,16 @@ def test_every_file_that_is_absent_changed_or_unknown_is_told_at_once(artefacts)
     codes = {problem.code for problem in caught.value.problems}
     assert codes == {"verify.absent-file", "verify.changed-file", "verify.unknown-file"}
     assert len(caught.value.problems) == 3
+
+
+def test_rows_that_lived_in_memory_are_not_asked(base: Path, tmp_path: Path):
+    rows = {"train": ROWS, "test": ROWS}
+    result = tiny_tuner(base, tmp_path, rows=rows, evaluation={"max_overlap": None}).train(evaluate=False)
+    events = []
+    report = verify(result.adapter_dir, on_event=events.append)
+    assert (report.prompts, report.rows, report.largest_difference) == (4, 0, 0.0)
+    assert "export.no-test-rows" in [event.code for event in events if isinstance(event, Notice)]
+    assert verify(result.adapter_dir, data=rows).rows == 3
 
 
 def test_rows_that_changed_are_not_asked(artefacts, tuner: FineTuner):
