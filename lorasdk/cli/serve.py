@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 RECIPES = {".yaml", ".yml", ".json"}
-LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
+LOOPBACK_NAMES = ["localhost", "127.0.0.1", "::1", "[::1]"]
 KeyFiles = list[Path] | None
 Names = list[str] | None
 
@@ -89,10 +89,10 @@ def _run(
     drain_seconds: float,
 ) -> None:
     from lorasdk.serving.app import service_of
-    from lorasdk.serving.running import bound, run_app
+    from lorasdk.serving.running import bound, is_loopback, run_app
 
     app, console = create_app(tuner, options=options), errors_console()
-    if not options.api_keys:
+    if is_loopback(address[0]) and not options.api_keys:
         _only_for_this_machine(app)
     with bound(*address) as listener:
         service = service_of(app)

@@ -71,8 +71,9 @@ class Catalogue:
             raise AdapterError(Problem("serving.name-taken", "this name is taken", field="lora_name", found=name))
 
     def fingerprint(self, model: str) -> str:
-        """What changes when the same request may be answered otherwise."""
-        return "fp_" + hashlib.sha256(f"{self._fingerprint} {model}".encode()).hexdigest()[:12]
+        """A word that is another one when library, recipe or a named adapter is another one."""
+        created = next((adapter.created for adapter in self._tuner.adapters.list() if adapter.name == model), "")
+        return "fp_" + hashlib.sha256(f"{self._fingerprint} {model} {created}".encode()).hexdigest()[:12]
 
     def _entry(self, model: str) -> dict[str, Any]:
         parent = None if model == self.base_id else self.base_id

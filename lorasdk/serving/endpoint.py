@@ -43,19 +43,21 @@ class AnswerEndpoint:
         request = Request(scope, receive)
         self._service.api_keys.require(request)
         with self._service.metrics.measured() as measure:
-            order = await self._order(await read_body(request, self._service.options))
-            await while_connected(receive, self._answer(order, measure, Connection(scope, receive, send)))
+            body = await read_body(request, self._service.options)
+            order, writer = await self._service.run(partial(self._understood, body))
+            await while_connected(receive, self._answer(order, writer, measure, Connection(scope, receive, send)))
 
-    async def _order(self, body: bytes) -> Order:
+    def _understood(self, body: bytes) -> tuple[Order, Writer]:
+        """In a thread: a long request takes a while to read, and an adapter that is being loaded may hold its set."""
         service = self._service
         default = service.tuner.recipe.generation.max_new_tokens
-        return await service.run(partial(self._read, body, service.catalogue.choice, service.options, default))
+        order = self._read(body, service.catalogue.choice, service.options, default)
+        return order, self._writer(order.model, service.catalogue.fingerprint(order.model), order)
 
-    async def _answer(self, order: Order, measure: Measure, connection: Connection) -> None:
+    async def _answer(self, order: Order, writer: Writer, measure: Measure, connection: Connection) -> None:
         service = self._service
         async with service.following(order.asks) as following:
             measure.model = order.model
-            writer = self._writer(order.model, service.catalogue.fingerprint(order.model), order)
             if order.stream:
                 events = Events(connection.send, service.options.stall_seconds)
                 await AnswerStream(order, writer, measure, events).send(following)

@@ -19,6 +19,11 @@ class NamedAdapter(Protocol):
         """What clients call it."""
         ...
 
+    @property
+    def created(self) -> str:
+        """When it was trained."""
+        ...
+
 
 class AdapterShelf(Protocol):
     """Adapters by name, on one base model."""

@@ -24,8 +24,8 @@ from lorasdk.data.formats import FORMATS, choose_format
 from lorasdk.recipe.schema import DataSource
 
 ROOT = Path(__file__).parents[2]
-TUTORIAL = ROOT / "docs" / "plugins" / "tutorial.md"
-"""Typed into a new environment by a test of its own."""
+APART = {ROOT / "docs" / "plugins" / "tutorial.md", ROOT / "docs" / "serving.md"}
+"""Tried out by tests of their own: one is typed into a new environment, one needs a server that runs."""
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = {"demo"}
@@ -61,7 +61,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def with_blocks(*languages: str) -> list[Path]:
-    return [page for page in PAGES if page != TUTORIAL and {block.language for block in blocks(page)} & set(languages)]
+    return [page for page in PAGES if page not in APART and {block.language for block in blocks(page)} & set(languages)]
 
 
 @pytest.fixture

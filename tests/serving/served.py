@@ -21,7 +21,7 @@ KEY, ADMIN = "client-key", "admin-key"
 
 def tiny_adapter(model: Path, output: Path, name: str, answer: str) -> Path:
     """An adapter that has learnt one answer by heart."""
-    recipe = tiny_recipe(model, output, training={"max_steps": 20})
+    recipe = tiny_recipe(model, output, training={"max_steps": 20}, generation={"max_new_tokens": 16})
     rows = [{"instruction": f"say {number}", "output": answer} for number in range(8)]
     with FineTuner.from_recipe({**recipe, "name": name}, data={"train": rows}) as tuner:
         return tuner.train(evaluate=False).adapter_dir

@@ -25,6 +25,7 @@ ANSWER = "one two three four"
 class Named:
     name: str
     folder: Path = Path()
+    created: str = "2025-01-01"
 
 
 @dataclass

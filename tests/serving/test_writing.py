@@ -91,6 +91,14 @@ def test_the_fingerprint_belongs_to_the_model_that_answers():
     assert chat(model="m").json()["choices"][0]["message"]["content"].startswith("False:")
 
 
+def test_the_fingerprint_changes_with_the_adapter_of_a_name():
+    tuner = Tuner()
+    before = chat(tuner, model="billing").json()["system_fingerprint"]
+    assert chat(tuner, model="billing").json()["system_fingerprint"] == before
+    tuner.adapters.named["billing"].created = "later"
+    assert chat(tuner, model="billing").json()["system_fingerprint"] != before
+
+
 def test_an_answer_without_a_word_is_one_too():
     assert chat(Tuner(lambda _ask: "")).json()["choices"][0]["message"]["content"] == ""
     assert events(chat(Tuner(lambda _ask: ""), stream=True))[-1]["choices"][0]["finish_reason"] == "stop"
