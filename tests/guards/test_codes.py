@@ -11,7 +11,7 @@ from lorasdk.recipe.allowed import Allowed
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"[a-z]+\.[a-z0-9]+(-[a-z0-9]+)*")
 NO_CODES = re.compile(
-    r"lorasdk\..*|.*\.(gguf|jinja|json|jsonl|safetensors|toml|yaml)|megatron\.core|chat\.completion|http\.[a-z]+"
+    r"lorasdk\..*|.*\.(gguf|jinja|json|jsonl|safetensors|toml|yaml)|megatron\.core|chat\.completion|(http|uvicorn)\.[a-z]+"
 )
 """Texts of the same form: modules, files, and words of protocols."""
 
