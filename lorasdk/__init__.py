@@ -76,6 +76,8 @@ from lorasdk.events import (
 from lorasdk.exports import ExportResult, VerificationReport
 from lorasdk.finetuner import FineTuner
 from lorasdk.plugins import build_manager, data_loader, evaluator, hookimpl
+from lorasdk.pushes import PushResult
+from lorasdk.pushing import push_to_hub
 from lorasdk.recipe import Recipe, load_recipe, recipe_schema
 from lorasdk.results import (
     AnswerScore,
@@ -88,8 +90,8 @@ from lorasdk.results import (
 )
 from lorasdk.runs.event_log import read_events
 from lorasdk.stopping import StopToken, stop_on_signals
-from lorasdk.verifying import verify
 from lorasdk.training_many import RunOutcome
+from lorasdk.verifying import verify
 
 __all__ = [
     "AdapterAttached",
@@ -137,6 +139,7 @@ __all__ = [
     "Predictor",
     "PreviewRow",
     "Problem",
+    "PushResult",
     "Recipe",
     "RecipeError",
     "ResourceError",
@@ -161,6 +164,7 @@ __all__ = [
     "evaluator",
     "hookimpl",
     "load_recipe",
+    "push_to_hub",
     "read_events",
     "recipe_schema",
     "stop_on_signals",

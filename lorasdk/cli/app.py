@@ -17,6 +17,7 @@ from lorasdk.cli.infer import infer
 from lorasdk.cli.output import errors_console, print_error_json, show_problems
 from lorasdk.cli.plugins import plugins
 from lorasdk.cli.preview import preview
+from lorasdk.cli.push import push
 from lorasdk.cli.report import report
 from lorasdk.cli.schema import schema
 from lorasdk.cli.serve import serve
@@ -35,7 +36,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for verb in (validate, preview, train, evaluate, report, compare, infer, chat, serve, export, verify, schema, demo):
+for verb in (
+    validate,
+    preview,
+    train,
+    evaluate,
+    report,
+    compare,
+    infer,
+    chat,
+    serve,
+    export,
+    verify,
+    push,
+    schema,
+    demo,
+):
     app.command()(verb)
 app.add_typer(plugins)
 
