@@ -20,7 +20,7 @@ from lorasdk import FineTuner
 WORDS = ("alder", "birch", "cedar", "elm", "hazel", "larch", "maple", "willow")
 """What the adapters are called, and what their answers begin with."""
 QUESTIONS = tuple(f"Where does parcel {number} go?" for number in range(8))
-TRAINING = {"max_steps": 48, "batch_size": 8, "learning_rate": 2e-3}
+TRAINING = {"max_steps": 24, "batch_size": 8, "learning_rate": 2e-3}
 MAX_TOKENS = 24
 ROWS, WAITING = 32, 24
 """Less room than 64 clients need, so that some are told to come back."""

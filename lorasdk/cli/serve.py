@@ -27,19 +27,20 @@ if TYPE_CHECKING:
 
 RECIPES = {".yaml", ".yml", ".json"}
 LOOPBACK_NAMES = ["localhost", "127.0.0.1", "::1", "[::1]"]
+Sources = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="ADAPTER_OR_RECIPE…",
+        help="An adapter folder, or a recipe for the base model alone; then more adapters of the same base.",
+        show_default=False,
+    ),
+]
 KeyFiles = list[Path] | None
 Names = list[str] | None
 
 
 def serve(  # noqa: PLR0917 - options of a command
-    sources: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="ADAPTER_OR_RECIPE…",
-            help="An adapter folder, or a recipe for the base model alone; then more adapters of the same base.",
-            show_default=False,
-        ),
-    ],
+    sources: Sources,
     adapter: Annotated[Names, typer.Option(metavar="NAME=PATH", help="One more adapter, by a name of yours.")] = None,
     host: Annotated[str, typer.Option(help="Where to listen; this machine alone unless told otherwise.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 lets the system choose.", min=0, max=65535)] = 8000,

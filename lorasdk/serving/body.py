@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import Receive
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from lorasdk.errors import InferenceError, Problem
 from lorasdk.serving.options import ServingOptions
@@ -46,22 +47,39 @@ async def _read(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-async def while_connected(receive: Receive, work: Awaitable[None]) -> None:
-    """Do the work, unless its client leaves meanwhile: then it is cancelled.
+class Connection:
+    """One request's ways in and out."""
 
-    Raises:
-        InferenceError: the client left.
-    """
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_disconnect(receive))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise InferenceError(client_gone())
-        working.result()
-    finally:
-        working.cancel()
-        leaving.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._ending = False
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the response."""
+        self._ending = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._send(message)
+
+    async def respond(self, response: Response) -> None:
+        """Send all of a response."""
+        await response(self._scope, self._receive, self.send)
+
+    async def while_connected(self, work: Awaitable[None]) -> None:
+        """Do the work, unless the client leaves meanwhile: then it is cancelled.
+
+        Raises:
+            InferenceError: the client left.
+        """
+        working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_disconnect(self._receive))
+        try:
+            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            # Servers say the same of a client that left and of a response that is complete.
+            if not working.done() and not self._ending:
+                raise InferenceError(client_gone())
+            await working
+        finally:
+            working.cancel()
+            leaving.cancel()
+            await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
@@ -12,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from lorasdk.asking import ChosenToken, Piece
-from lorasdk.serving.body import read_body, while_connected
+from lorasdk.serving.body import Connection, read_body
 from lorasdk.serving.chat_writer import ChatWriter
 from lorasdk.serving.completion_writer import CompletionWriter
 from lorasdk.serving.following import Following
@@ -45,7 +44,8 @@ class AnswerEndpoint:
         with self._service.metrics.measured() as measure:
             body = await read_body(request, self._service.options)
             order, writer = await self._service.run(partial(self._understood, body))
-            await while_connected(receive, self._answer(order, writer, measure, Connection(scope, receive, send)))
+            connection = Connection(scope, receive, send)
+            await connection.while_connected(self._answer(order, writer, measure, connection))
 
     def _understood(self, body: bytes) -> tuple[Order, Writer]:
         """In a thread: a long request takes a while to read, and an adapter that is being loaded may hold its set."""
@@ -65,19 +65,6 @@ class AnswerEndpoint:
             answers = await _collected(following, measure, len(order.asks))
         measure.outcome = "answered"
         await connection.respond(_whole(order, writer, answers))
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """One request's ways in and out."""
-
-    scope: Scope
-    receive: Receive
-    send: Send
-
-    async def respond(self, response: Response) -> None:
-        """Send all of a response."""
-        await response(self.scope, self.receive, self.send)
 
 
 async def _collected(following: Following, measure: Measure, count: int) -> list[Answered]:

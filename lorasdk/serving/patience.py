@@ -22,9 +22,9 @@ class Patience:
         self._ends: deque[float] = deque(maxlen=REMEMBERED)
         self._promised = 0.0
 
-    def ended(self) -> None:
-        """An answer ended, and made room."""
-        self._ends.append(self._clock())
+    def ended(self, count: int = 1) -> None:
+        """Answers ended, and made room."""
+        self._ends.extend([self._clock()] * count)
 
     def seconds(self) -> float:
         """How long the next client should wait before it asks again."""

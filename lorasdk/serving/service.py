@@ -91,10 +91,9 @@ class Service:
         try:
             async with Following(asks, self.open, self._threads(), self.options) as following:
                 yield following
+                self.patience.ended(len(asks))
         finally:
             self._asked -= len(asks)
-            for _ in asks:
-                self.patience.ended()
 
     def retry_after(self, error: LorasdkError) -> float | None:
         """Seconds after which to ask again what was refused with this error, if that is worthwhile."""

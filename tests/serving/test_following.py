@@ -8,6 +8,7 @@ from serving_on_fakes import Connection, Tuner, asking, chat, error, events, run
 
 from lorasdk.errors import InferenceError, Problem
 from lorasdk.serving import ServingOptions, close_app, create_app
+from lorasdk.serving.app import service_of
 
 QUESTION = {"model": "teams", "messages": [{"role": "user", "content": "hi"}]}
 ENDLESS = " ".join(["word"] * 5000)
@@ -37,6 +38,26 @@ async def left(stream: bool) -> Tuner:
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_ends_the_work(stream):
     run(left(stream))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_server_that_says_at_the_end_that_all_is_over_has_lost_no_client(stream):
+    """What a host puts between may take a while to pass the last part on."""
+
+    class Slow(Connection):
+        async def _send(self, message) -> None:
+            await super()._send(message)
+            if not message.get("more_body", message["type"] == "http.response.start"):
+                self.left.set()
+                await asyncio.sleep(0.01)
+
+    async def answered() -> str:
+        app = create_app(Tuner())
+        await Slow(app, {**QUESTION, "stream": stream}).ask()
+        await close_app(app, drain_seconds=0)
+        return service_of(app).metrics.page().decode()
+
+    assert 'lorasdk_requests_total{model="teams",outcome="answered"} 1.0' in run(answered())
 
 
 def test_a_client_that_does_not_read_ends_the_work():
