@@ -69,7 +69,7 @@ class BaseModelLoaded:
     parameters: int
     """Parameters of the base model."""
     seconds: float
-    """Time it took to load."""
+    """Time it took to load; 0 when an earlier run of `FineTuner.train_many` had loaded it."""
 
 
 @dataclass(frozen=True, slots=True)
