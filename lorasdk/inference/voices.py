@@ -21,7 +21,7 @@ from lorasdk.adapter_set import Voice
 from lorasdk.basemodel.low_rank import LowRank
 from lorasdk.basemodel.unwrapping import unwrapped
 from lorasdk.errors import InferenceError, Problem
-from lorasdk.inference.adapter_bank import AdapterBank
+from lorasdk.inference.adapter_bank import AdapterBank, Seat
 from lorasdk.inference.adapter_state import Forward, Forwards, State, low_rank_forward, replaced, state_of
 from lorasdk.inference.resident_adapter import ResidentAdapter, adapter_on
 
@@ -43,9 +43,27 @@ class _Pass:
 
     rows: int
     mask: torch.Tensor
-    """(rows, 1, places·width)."""
+    """(rows, 1, 1, places·width)."""
     runs: tuple[tuple[int, int, ResidentAdapter], ...]
     """Rows from and to that one adapter answers, where they lie side by side."""
+    a: torch.Tensor | None = None
+    """The matrices of the last product."""
+    x: torch.Tensor | None = None
+    """Its input."""
+    hidden: torch.Tensor | None = None
+    """(rows·tokens, layers·places·width): what came of it, each row with its own adapter's part alone."""
+
+    def low(self, x: torch.Tensor, seat: Seat) -> torch.Tensor:
+        """(rows·tokens, places·width): what the adapters make of an input, computed once for layers that share it."""
+        if self.hidden is None or self.a is not seat.a or self.x is not x:
+            product = linear(x.to(seat.a.dtype), seat.a)
+            product.view(*product.shape[:2], -1, self.mask.shape[-1]).mul_(self.mask)
+            self.a, self.x, self.hidden = seat.a, x, product.flatten(0, 1)
+        return self.hidden[:, seat.part]
+
+    def forget(self) -> None:
+        """Let go of the last product."""
+        self.a = self.x = self.hidden = None
 
 
 class Voices:
@@ -112,12 +130,13 @@ class Voices:
             self._prepare(rows)
         with _both(self._state(False), self._forwards):
             yield
+        self._pass.forget()
 
     def _prepare(self, rows: Rows) -> None:
         adapters = [adapter for adapter in rows if adapter is not None]
         if self._bank.seat(adapters):
-            self._forwards = [(self.base.get_submodule(path), self._mixed(path)) for path in self._bank.a]
-        self._pass = _Pass(len(rows), self._bank.mask(rows)[:, None], tuple(_runs(rows)))
+            self._forwards = [(self.base.get_submodule(path), self._mixed(path)) for path in self._bank.layers]
+        self._pass = _Pass(len(rows), self._bank.mask(rows)[:, None, None], tuple(_runs(rows)))
         self._rows = rows
 
     def _bare(self, path: str) -> Forward:
@@ -129,7 +148,7 @@ class Voices:
         return forward
 
     def _mixed(self, path: str) -> Forward:
-        base, a, b = self._bare(path), self._bank.a[path], self._bank.b[path]
+        base, seat = self._bare(path), self._bank.layers[path]
 
         def forward(x: torch.Tensor) -> torch.Tensor:
             now = self._pass
@@ -137,8 +156,7 @@ class Voices:
                 raise InferenceError(_not_by_rows(path, x))
             result = base(x)
             if now.rows * x.shape[1] <= FEW_TOKENS:
-                hidden = linear(x.to(a.dtype), a).mul_(now.mask)
-                _add_product(result.view(-1, result.shape[-1]), hidden.flatten(0, 1), b)
+                _add_product(result.view(-1, result.shape[-1]), now.low(x, seat), seat.b)
             else:
                 _add_by_runs(result, x, path, now)
             return result
