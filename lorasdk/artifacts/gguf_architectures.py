@@ -77,9 +77,11 @@ def rope_of(config: PretrainedConfig) -> dict[str, float | str]:
 def _settings(config: PretrainedConfig, architecture: Architecture) -> list[Problem]:
     values = config.to_dict()
     problems = [_setting(name, "true", "false") for name in architecture.lacking if values.get(name)]
-    rope = str(rope_of(config)["rope_type"])
-    if rope not in ROPE_TYPES:
-        problems.append(_setting("rope_parameters.rope_type", rope, ", ".join(ROPE_TYPES)))
+    rope = rope_of(config)
+    if rope["rope_type"] not in ROPE_TYPES:
+        problems.append(_setting("rope_parameters.rope_type", str(rope["rope_type"]), ", ".join(ROPE_TYPES)))
+    if rope.get("partial_rotary_factor", 1.0) != 1.0:
+        problems.append(_setting("partial_rotary_factor", str(rope["partial_rotary_factor"]), "1"))
     if values["hidden_act"] != "silu":
         problems.append(_setting("hidden_act", str(values["hidden_act"]), "silu"))
     if values.get("use_sliding_window") and values.get("sliding_window"):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EMBEDDING = "token_embd.weight"
 OUTPUT = "output.weight"
 TEMPLATE = "tokenizer.chat_template"
+SHOWN = 3
 
 
 def write_continued(
@@ -45,7 +46,8 @@ def write_continued(
         chat_template: replaces the file's, if given.
 
     Raises:
-        AdapterError: the model has another vocabulary than the file, or a tensor the file has no place for.
+        AdapterError: the model has another vocabulary than the file, or either has a tensor that the other has no
+            place for.
     """
     reader = GGUFReader(source)
     tensors = list(_tensors(model, reader, kind))
@@ -93,9 +95,10 @@ def _tensors(model: PreTrainedModel, reader: GGUFReader, kind: GGMLQuantizationT
     names = {layout.file_name(name): name for name in model.state_dict()}
     values = model.state_dict()
     _require_vocabulary(values[names[EMBEDDING]], stored[EMBEDDING].shape.tolist()[-1])
+    _require_known(stored.keys() - names.keys(), layout)
     for file_name, tensor in stored.items():
-        name = names.get(file_name)
-        if name is None or torch.equal(layout.from_file(name, decoded(tensor)), values[name].float()):
+        name = names[file_name]
+        if torch.equal(layout.from_file(name, decoded(tensor)), values[name].float()):
             yield taken_over(tensor)
         else:
             yield planned(file_name, values[name].shape, kind, partial(layout.to_file, name, values[name]))
@@ -103,6 +106,23 @@ def _tensors(model: PreTrainedModel, reader: GGUFReader, kind: GGMLQuantizationT
         tied = file_name == OUTPUT and torch.equal(values[name], values[names[EMBEDDING]])
         if file_name not in stored and not tied:
             yield planned(file_name, values[name].shape, kind, partial(layout.to_file, name, values[name]))
+
+
+def _require_known(left_unread: set[str], layout: Layout) -> None:
+    """A tensor that transformers left unread makes the file another model in llama.cpp than the one that was tuned."""
+    if not left_unread:
+        return
+    raise AdapterError(
+        Problem(
+            code="export.unsupported-tensor",
+            message="the base model's GGUF file has tensors that transformers does not read: the model that was "
+            "trained and measured is not the one that llama.cpp would run",
+            field="base_model.source",
+            found=", ".join(sorted(left_unread)[:SHOWN]),
+            allowed=f"the tensors that transformers knows of the architecture {layout.architecture.name!r}",
+            fix="train on the model's original safetensors weights",
+        )
+    )
 
 
 def _require_vocabulary(embedding: torch.Tensor, tokens: int) -> None:

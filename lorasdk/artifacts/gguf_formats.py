@@ -40,7 +40,7 @@ class GgufFormat:
         """Only some architectures have a place in the format."""
         require_exportable(config, gguf)
 
-    def tolerance(self, dtype: str, computed: str) -> float:  # noqa: ARG002 - always float32
+    def tolerance(self, source: Exportable, dtype: str) -> float:  # noqa: ARG002 - alike for all
         """By the type of the tensors that were written; those that were taken over have their own values."""
         return TOLERANCES[dtype]
 
@@ -83,7 +83,7 @@ class GgufAdapterFormat:
         """Only some architectures have a place in the format."""
         require_exportable(config, gguf)
 
-    def tolerance(self, dtype: str, computed: str) -> float:  # noqa: ARG002 - always float32
+    def tolerance(self, source: Exportable, dtype: str) -> float:  # noqa: ARG002 - alike for all
         """By the type of the matrices."""
         return TOLERANCES[dtype]
 

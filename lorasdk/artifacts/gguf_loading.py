@@ -36,8 +36,6 @@ def load_gguf(path: Path) -> PreTrainedModel:
             set_apart(path, alone)
             model = _load(path, alone)
         except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ImportError) as error:
-            if isinstance(error, AdapterError):
-                raise
             raise AdapterError(_unreadable(path, error)) from error
     return model
 

@@ -55,7 +55,8 @@ def write_gguf(
     require_exportable(model.config, source)
     kind = type_named(dtype)
     path = folder / f"{name}-{dtype}.gguf"
-    template = chat_template or tokenizer.chat_template
+    own = tokenizer.chat_template
+    template = chat_template or (own if isinstance(own, str) else None)
     if source is None:
         write_converted(model, tokenizer, path, kind=kind, name=name, chat_template=template)
     else:

@@ -27,12 +27,14 @@ def add_tokenizer(writer: GGUFWriter, tokenizer: PreTrainedTokenizerBase, *, row
 
     Args:
         writer: of the file.
-        tokenizer: a fast one.
+        tokenizer: of the model.
         rows: of the model's embedding; what the tokenizer has fewer is filled with tokens that are never used.
 
     Raises:
         AdapterError: llama.cpp is not known to cut text as this tokenizer does.
     """
+    if not tokenizer.is_fast:
+        raise AdapterError(_unsupported(type(tokenizer).__name__, "a fast tokenizer"))
     settings = json.loads(tokenizer.backend_tokenizer.to_str())
     _require_plain(settings)
     writer.add_tokenizer_model("gpt2")

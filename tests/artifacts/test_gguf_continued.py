@@ -118,6 +118,31 @@ def realigned(source: Path, path: Path, alignment: int) -> Path:
     return path
 
 
+def test_a_file_with_a_tensor_that_transformers_leaves_unread_is_refused(source: Path, tmp_path: Path):
+    from lorasdk.artifacts import gguf_file
+
+    tensors = [gguf_file.taken_over(tensor) for tensor in gguf.GGUFReader(source).tensors]
+    bias = gguf_file.planned("blk.0.attn_q.bias", (32,), gguf.GGMLQuantizationType.F32, lambda: torch.ones(32))
+    writer = gguf.GGUFWriter(None, "llama")
+    gguf_file.write_file(tmp_path / "biased.gguf", writer, [*tensors, bias])
+    with pytest.raises(AdapterError, match=r"blk\.0\.attn_q\.bias") as caught:
+        export_with_any_tokenizer(changed(source), tmp_path / "biased.gguf", tmp_path)
+    assert caught.value.code == "export.unsupported-tensor"
+
+
+def export_with_any_tokenizer(model, source: Path, folder: Path) -> Path:
+    return write_gguf(
+        model,
+        AutoTokenizer.from_pretrained(folder, gguf_file="base.gguf"),
+        folder,
+        source=source,
+        dtype="f16",
+        name="x",
+        chat_template=None,
+        generation=GenerationSection(),
+    )
+
+
 def test_a_file_with_stretched_positions_is_refused_since_transformers_does_not_read_them(source: Path, tmp_path: Path):
     model = changed(source)
     writer = gguf.GGUFWriter(tmp_path / "long.gguf", "llama")
@@ -127,14 +152,5 @@ def test_a_file_with_stretched_positions_is_refused_since_transformers_does_not_
     writer.write_tensors_to_file()
     writer.close()
     with pytest.raises(AdapterError, match="rope_freqs") as caught:
-        write_gguf(
-            model,
-            None,
-            tmp_path,
-            source=tmp_path / "long.gguf",
-            dtype="f16",
-            name="x",
-            chat_template=None,
-            generation=GenerationSection(),
-        )
+        export_with_any_tokenizer(model, tmp_path / "long.gguf", tmp_path)
     assert caught.value.code == "export.unsupported-setting"

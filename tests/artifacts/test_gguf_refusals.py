@@ -36,6 +36,10 @@ def test_I101_an_unsupported_architecture_is_told_which_ones_are_supported():
         (Qwen3Config(attention_bias=True, hidden_act="gelu"), ["attention_bias", "hidden_act"]),
         (Qwen2Config(use_sliding_window=True, sliding_window=64), ["use_sliding_window"]),
         (
+            LlamaConfig(rope_parameters={"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}),
+            ["partial_rotary_factor"],
+        ),
+        (
             LlamaConfig(rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}),
             ["rope_parameters.rope_type"],
         ),
