@@ -1,6 +1,6 @@
 """How far exports are from the model that they were made from, and verifications elsewhere from what was recorded.
 
-Tolerances stand above the largest of these numbers: `lorasdk/artifacts/tolerances.py`, and the table of `docs/export.md`.
+Tolerances stand above the largest of these numbers: see `lorasdk/artifacts/tolerances.py`, and `docs/export.md`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lorasdk import FineTuner
+from lorasdk import FineTuner, load_recipe
 
 FORMATS = {
     "merged": ("float32", "float16", "bfloat16"),
@@ -23,7 +23,19 @@ FORMATS = {
 }
 OTHER_KERNELS = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 """Another processor, as far as one can pretend to be it: no bfloat16 instructions, narrower vectors."""
+TWENTY_STEPS = {"training.epochs": None, "training.max_steps": 20}
 ELSEWHERE = "import sys, lorasdk; print(lorasdk.verify(sys.argv[1], overrides=sys.argv[2:]).largest_difference)"
+
+
+def measure_demo(root: Path, *, tell: Callable[[str], None]) -> None:
+    """Twenty steps of the demo's recipe on the embedded model."""
+    recipe = load_recipe(root / "recipes" / "wordnet-kinds.yaml", overrides=TWENTY_STEPS)
+    data = {split: {**rows, "path": str(recipe.path(rows["path"]))} for split, rows in _files(recipe.dump()).items()}
+    measure({**recipe.dump(), "data": {**recipe.dump()["data"], **data}}, tell=tell)
+
+
+def _files(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {split: rows for split, rows in recipe["data"].items() if isinstance(rows, dict) and "path" in rows}
 
 
 def measure(recipe: dict[str, Any], *, tell: Callable[[str], None], data: dict[str, Any] | None = None) -> None:

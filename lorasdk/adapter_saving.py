@@ -18,6 +18,7 @@ from lorasdk.artifacts.adapter_proof import prove_adapter, read_back_beside, rea
 from lorasdk.artifacts.golden import golden_prompts
 from lorasdk.artifacts.passport import Passport, SplitPart, read_passport
 from lorasdk.artifacts.proof import Proof, not_proved
+from lorasdk.artifacts.tolerances import adapter_tolerance
 from lorasdk.basemodel.loading import LoadedBase, load_base_model
 from lorasdk.basemodel.quiet import quiet
 from lorasdk.contracts import Example
@@ -148,8 +149,11 @@ def prove_saved(bench: Workbench, model: PeftModel, folder: Path, test_rows: Seq
     beside = shares_base(bench.resolved.recipe.lora)
     again = read_back_beside(model, bench.base, folder) if beside else read_back_on_its_own(load, folder)
     prompts = golden_prompts(bench.encoder, test_rows)
+    dtype = bench.base.device.dtype
     with bench.lock, quiet():
-        return prove_adapter(model, prompts, dtype=bench.base.device.dtype, again=again)
+        return prove_adapter(
+            model, prompts, dtype=dtype, tolerance=adapter_tolerance(dtype, beside=beside), again=again
+        )
 
 
 def _is_there_already(folder: Path, trained: Trained) -> bool:

@@ -77,7 +77,7 @@ class ExportRun:
             expected=written.expected,
             found=found,
             dtype=written.computed,
-            tolerance=chosen.tolerance(dtype, written.computed),
+            tolerance=chosen.tolerance(source, dtype),
         )
 
     def _source(self) -> Exportable:

@@ -15,7 +15,7 @@ from lorasdk.artifacts.export_passport import MergingPart
 from lorasdk.artifacts.exportable import Exportable, Written
 from lorasdk.artifacts.passport import FILE_NAME
 from lorasdk.artifacts.proof import Proof
-from lorasdk.artifacts.tolerances import TOLERANCES
+from lorasdk.artifacts.tolerances import adapter_tolerance
 from lorasdk.basemodel.adapter_config import CONFIG
 from lorasdk.basemodel.links import require_inside
 from lorasdk.basemodel.quiet import quiet
@@ -40,9 +40,9 @@ class AdapterFormat:
     def check(self, config: PretrainedConfig, gguf: Path | None) -> None:
         """Every adapter of ours can be copied."""
 
-    def tolerance(self, dtype: str, computed: str) -> float:  # noqa: ARG002 - there is one
-        """By the type that it is computed in with its base; what is expected is no difference at all."""
-        return TOLERANCES[computed]
+    def tolerance(self, source: Exportable, dtype: str) -> float:  # noqa: ARG002 - there is one
+        """On the same base no difference is expected; on one that is loaded for it, its type's rounding is."""
+        return adapter_tolerance(source.base.device.dtype, beside=shares_base(source.lora))
 
     def write(self, source: Exportable, draft: Path, *, dtype: str) -> Written:  # noqa: ARG002 - there is one
         """Copy what matters; other files of the folder are somebody else's."""

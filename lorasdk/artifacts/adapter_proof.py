@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from lorasdk.artifacts.golden import GoldenPrompt, log_probabilities
 from lorasdk.artifacts.proof import Proof, proof_of
-from lorasdk.artifacts.tolerances import TOLERANCES
 from lorasdk.basemodel.loading import LoadedBase
 from lorasdk.basemodel.saved_adapter import add_saved_adapter, attach_saved_adapter
 from lorasdk.recipe.schema import LoraSection
@@ -28,6 +27,7 @@ def prove_adapter(
     prompts: Sequence[GoldenPrompt],
     *,
     dtype: str,
+    tolerance: float,
     again: AbstractContextManager[PeftModel],
 ) -> Proof:
     """Compare the active adapter of a model with one that was read back.
@@ -36,6 +36,7 @@ def prove_adapter(
         model: in evaluation mode.
         prompts: what both are asked.
         dtype: what the base model computes in.
+        tolerance: largest difference that passes, in nats.
         again: gives the model with the adapter from the disk; may be `model` itself, in another state.
 
     Raises:
@@ -45,7 +46,7 @@ def prove_adapter(
     expected = [log_probabilities(model, prompt) for prompt in prompts]
     with again as other:
         found = [log_probabilities(other, prompt) for prompt in prompts]
-    return proof_of(prompts, expected=expected, found=found, dtype=dtype, tolerance=TOLERANCES[dtype])
+    return proof_of(prompts, expected=expected, found=found, dtype=dtype, tolerance=tolerance)
 
 
 def shares_base(section: LoraSection) -> bool:

@@ -97,8 +97,8 @@ class ExportFormat(Protocol):
         """Refuse what the format cannot hold, before any heavy work; `gguf` is the file that the base came as."""
         ...
 
-    def tolerance(self, dtype: str, computed: str) -> float:
-        """Largest difference that passes, in nats, of weights in `dtype` and answers in `computed`."""
+    def tolerance(self, source: Exportable, dtype: str) -> float:
+        """Largest difference that passes, in nats, of weights that are written in `dtype`."""
         ...
 
     def write(self, source: Exportable, draft: Path, *, dtype: str) -> Written:

@@ -38,7 +38,7 @@ class MergedFormat:
     def check(self, config: PretrainedConfig, gguf: Path | None) -> None:
         """Whatever transformers loads, it saves."""
 
-    def tolerance(self, dtype: str, computed: str) -> float:  # noqa: ARG002 - always float32
+    def tolerance(self, source: Exportable, dtype: str) -> float:  # noqa: ARG002 - alike for all
         """By the type of the written weights."""
         return TOLERANCES[dtype]
 
