@@ -51,3 +51,38 @@ def test_rows_of_a_model_that_remembers_in_a_way_of_its_own_are_computed_and_lef
     shrinking.step()
     shrinking.keep([1])
     assert [shrinking.step() for _ in range(2)] == [[row[2]] for row in everything[2:]]
+
+
+def test_rows_that_join_and_those_they_join_go_on_as_if_alone(reader):
+    apart = [batch_of(reader, REQUESTS[:2]), batch_of(reader, REQUESTS[2:])]
+    host, guest = batch_of(reader, REQUESTS[:2]), batch_of(reader, REQUESTS[2:])
+    assert [host.step() for _ in range(3)] == [apart[0].step() for _ in range(3)]
+    assert guest.step() == apart[1].step()
+    assert host.can_join(guest)
+    host.join(guest)
+    for _ in range(3):
+        assert host.step() == [*apart[0].step(), *apart[1].step()]
+    host.keep([2, 0])
+    for _ in range(2):
+        assert host.step() == [*apart[1].step(), apart[0].step()[0]]
+
+
+def test_a_long_row_that_joins_a_short_one_and_leaves_takes_its_columns_with_it(reader):
+    long = Request((1, *range(60, 100)), seed=9, limit=9, settings=SETTINGS)
+    alone, host, guest = batch_of(reader, REQUESTS[:1]), batch_of(reader, REQUESTS[:1]), batch_of(reader, [long])
+    assert host.step() == alone.step()
+    guest.step()
+    host.join(guest)
+    assert host.step()[0] == alone.step()[0]
+    wide = host.filled
+    host.keep([0])
+    assert host.filled < wide
+    assert [host.step() for _ in range(5)] == [alone.step() for _ in range(5)]
+
+
+def test_each_row_is_chosen_by_settings_of_its_own(reader):
+    ways = [SETTINGS, GenerationSection(), GenerationSection(temperature=2.0, top_k=5)]
+    requests = [Request(REQUESTS[0].ids, seed=3, limit=9, settings=way) for way in ways]
+    together, alone = batch_of(reader, requests), [batch_of(reader, [request]) for request in requests]
+    for _ in range(5):
+        assert together.step() == [batch.step()[0] for batch in alone]
