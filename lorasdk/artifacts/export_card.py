@@ -39,5 +39,5 @@ def verified_line(verification: VerificationPart) -> str:
         return f"Read back from the disk it was compared with the model that it was made from: {measured}."
     return (
         f"**It does not answer like the model that it was made from**: {measured}, where {verification.tolerance:g} "
-        "would pass. It was kept on request."
+        "would pass."
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from lorasdk.artifacts.card_metadata import card_metadata, hub_id
+from lorasdk.artifacts.export_card import verified_line
 from lorasdk.artifacts.passport import Passport
 from lorasdk.checkpoints.whole_file import write_whole_text
 from lorasdk.errors import Problem, ResourceError
@@ -70,6 +71,7 @@ def _body(passport: Passport, report: EvalReport | None) -> str:
         hub_id=hub_id(passport),
         found_anywhere=passport.base_model.identity.startswith(PUBLIC),
         gguf=_gguf_file(passport.base_model.identity),
+        verified=verified_line(passport.verification) if passport.verification else None,
         report=report,
         table=[_line(score) for score in report.scores] if report else [],
         confidence=_confidence(report) if report else None,

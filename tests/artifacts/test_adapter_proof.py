@@ -103,6 +103,7 @@ def test_an_adapter_that_answers_otherwise_is_kept_and_labelled(tiny_model_dir: 
     verification = read_passport(result.adapter_dir).verification
     assert verification.verdict == "differs"
     assert verification.largest_difference > verification.tolerance
+    assert "does not answer like the model" in (result.adapter_dir / "README.md").read_text()
 
 
 def test_what_goes_wrong_while_comparing_costs_no_adapter(tiny_model_dir: Path, tmp_path: Path, monkeypatch):
