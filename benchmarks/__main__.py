@@ -1,4 +1,4 @@
-"""python -m benchmarks: run, table, linear, profile, choices, discovery, evaluating, many, mixed, serving, torture."""
+"""python -m benchmarks: run, table, linear, profile, choices, discovery, evaluating, many, mixed, serving, and more."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from benchmarks import linear as linear_measure
 from benchmarks import many as many_measure
 from benchmarks import mixed as mixed_measure
 from benchmarks import profile as profile_measure
+from benchmarks import tolerances as tolerances_measure
 from benchmarks.base_model import dense_folder
 from benchmarks.field import CONTESTANTS, SCRIPTS, interpreter
 from benchmarks.measuring import run_rounds
@@ -90,6 +91,12 @@ def many(
 ) -> None:
     """What is saved when four small recipes are trained over one loaded base model?"""
     many_measure.measure(dense_folder(work_dir.absolute()), tell=console.print, lock=lock.split())
+
+
+@app.command()
+def tolerances() -> None:
+    """How far is each kind of export from the model that it was made from, and an adapter on another machine?"""
+    tolerances_measure.measure_demo(Path(__file__).parents[1], tell=console.print)
 
 
 @app.command()
