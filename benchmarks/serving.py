@@ -44,12 +44,12 @@ def measure(
 
 def table(load: Load) -> Iterator[str]:
     """What is said of it, a line each."""
-    done = len(load.latencies)
+    done = len(load.latencies) + len(load.delayed)
     yield f"answers                 {done} in {load.seconds:.1f} s"
     yield f"throughput              {done / load.seconds:.1f} answers/s, {load.tokens / load.seconds:.0f} tokens/s"
     yield f"latency                 {_percentiles(load.latencies)}"
     yield f"time to first token     {_percentiles(load.first_tokens)} ({len(load.first_tokens)} streams)"
-    yield f"told to come back       {load.retries} times"
+    yield f"told to come back       {load.retries} times, {len(load.delayed)} requests: {_percentiles(load.delayed)}"
     yield f"lost                    {len(load.lost)} {'; '.join(load.lost[:3])}".rstrip()
     yield f"of another adapter      {load.foreign}"
     yield f"otherwise than alone    {len(load.other)} {'; '.join(load.other[:3])}".rstrip()

@@ -14,6 +14,9 @@ from openai import AsyncOpenAI, OpenAI
 RETRIES = 1000
 """A client that is told to come back does so."""
 
+CLOSING_SECONDS = 0.1
+"""What connections that are closed need to be gone before the loop ends."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -35,8 +38,11 @@ class Load:
     """What came of it."""
 
     latencies: list[float] = field(default_factory=list)
+    """Of requests that were taken in at once, in seconds."""
+    delayed: list[float] = field(default_factory=list)
+    """Of those that were told to come back, with all the time that their clients waited."""
     first_tokens: list[float] = field(default_factory=list)
-    """Of streams, in seconds."""
+    """Of streams that were taken in at once."""
     retries: int = 0
     """Times that a client was told to come back, and did."""
     lost: list[str] = field(default_factory=list)
@@ -64,6 +70,7 @@ async def put_under_load(base_url: str, alone: dict[Question, str], *, clients: 
     until = began + seconds
     await asyncio.gather(*(_client(number, base_url, alone, load, until) for number in range(clients)))
     load.seconds = time.perf_counter() - began
+    await asyncio.sleep(CLOSING_SECONDS)
     return load
 
 
@@ -84,15 +91,13 @@ async def _client(number: int, base_url: str, alone: dict[Question, str], load: 
 
 async def _ask(client: AsyncOpenAI, question: Question, load: Load, *, stream: bool) -> str:
     began = time.perf_counter()
-    text = ""
+    text, first = "", None
     if stream:
         options = {"stream": True, "stream_options": {"include_usage": True}}
         raw = await client.chat.completions.with_raw_response.create(**question.request, **options)
         async for chunk in raw.parse():
-            for choice in chunk.choices:
-                if choice.delta.content and not text:
-                    load.first_tokens.append(time.perf_counter() - began)
-                text += choice.delta.content or ""
+            text += "".join(choice.delta.content or "" for choice in chunk.choices)
+            first = time.perf_counter() - began if text and first is None else first
             load.tokens += chunk.usage.completion_tokens if chunk.usage else 0
     else:
         raw = await client.chat.completions.with_raw_response.create(**question.request)
@@ -100,7 +105,9 @@ async def _ask(client: AsyncOpenAI, question: Question, load: Load, *, stream: b
         text = whole.choices[0].message.content or ""
         load.tokens += whole.usage.completion_tokens
     load.retries += raw.retries_taken
-    load.latencies.append(time.perf_counter() - began)
+    (load.delayed if raw.retries_taken else load.latencies).append(time.perf_counter() - began)
+    if first is not None and not raw.retries_taken:
+        load.first_tokens.append(first)
     return text
 
 

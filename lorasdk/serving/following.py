@@ -32,8 +32,7 @@ class Following:
         self._waiting = set(range(len(asks)))
         self._tickets: list[Ticket] = []
         self._left, self._lock = False, threading.Lock()
-        self._first_by = self._loop.time() + options.queue_seconds
-        self._all_by = self._loop.time() + options.answer_seconds
+        self._first_by = self._all_by = self._loop.time()
         self._begun = False
 
     async def __aenter__(self) -> Self:
@@ -47,6 +46,9 @@ class Following:
         except BaseException:
             self._leave()
             raise
+        # The first request of all may load the model, which is no waiting for others.
+        now = self._loop.time()
+        self._first_by, self._all_by = now + self._options.queue_seconds, now + self._options.answer_seconds
         return self
 
     async def __aexit__(self, *_error: object) -> None:

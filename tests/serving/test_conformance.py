@@ -10,6 +10,8 @@ import openai
 import pytest
 from served import ADMIN, KEY, Served
 
+CLOSING_SECONDS = 0.05
+"""What connections that are closed need to be gone; a loop that ends at once would leave them to the collector."""
 ASK = [{"role": "user", "content": "say 3"}]
 ANSWERS = {"alpha": "yes", "beta": "no no"}
 LONG = {"model": "tiny", "messages": ASK, "max_tokens": 400}
@@ -139,7 +141,9 @@ def test_too_many_at_once_are_told_so_and_come_back(served):
     async def crowd(retries: int):
         async with openai.AsyncOpenAI(base_url=served.base_url, api_key=KEY, max_retries=retries) as client:
             asks = (client.chat.completions.create(**{**LONG, "max_tokens": 4}, n=4) for _ in range(30))
-            return await asyncio.gather(*asks, return_exceptions=True)
+            ends = await asyncio.gather(*asks, return_exceptions=True)
+        await asyncio.sleep(CLOSING_SECONDS)
+        return ends
 
     ends = asyncio.run(crowd(0))
     assert {type(end).__name__ for end in ends} == {"ChatCompletion", "RateLimitError"}
@@ -161,7 +165,8 @@ def test_mixed_models_at_once_each_answer_for_themselves(served):
                 return "".join([chunk.choices[0].delta.content or "" async for chunk in made])
 
             texts = await asyncio.gather(*(ask(model, number % 3 == 0) for number, model in enumerate(models)))
-            return list(zip(models, texts, strict=True))
+        await asyncio.sleep(CLOSING_SECONDS)
+        return list(zip(models, texts, strict=True))
 
     assert all(ANSWERS[model] == text for model, text in asyncio.run(crowd()))
 

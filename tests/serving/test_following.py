@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 from serving_on_fakes import Connection, Tuner, asking, chat, error, events, run, until
@@ -126,6 +127,19 @@ def test_an_answer_that_does_not_begin_is_ended():
     response = chat(tuner, options={"queue_seconds": 0.05})
     assert error(response)[:2] == (503, "serving.waited-too-long")
     assert float(response.headers["retry-after"]) >= 1
+
+
+def test_time_runs_from_when_the_scheduler_has_a_request():
+    """The first one loads a model."""
+    tuner = Tuner()
+    open_at_once = tuner.open_scheduler
+
+    def slowly(**bounds):
+        time.sleep(0.3)
+        return open_at_once(**bounds)
+
+    tuner.open_scheduler = slowly
+    assert chat(tuner, options={"queue_seconds": 0.2, "answer_seconds": 0.25}).status_code == 200
 
 
 def test_what_goes_wrong_in_a_stream_is_its_last_event():
