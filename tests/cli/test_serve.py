@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
 from lorasdk.cli import main
+from lorasdk.cli.serve import _only_for_this_machine
 from lorasdk.cli.server_keys import keys_from
 from lorasdk.errors import InferenceError
+from lorasdk.serving import create_app
+from lorasdk.testing import fake_finetuner
 
 
 def refused(capsys, *arguments: object) -> str:
@@ -46,3 +50,13 @@ def test_a_place_without_a_key_is_an_error_and_not_an_open_door(tmp_path: Path, 
         with pytest.raises(InferenceError) as caught:
             keys_from(files, variables, kind="api")
         assert caught.value.code == "serving.unreadable-keys"
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("127.0.0.1:8000", 200), ("localhost", 200), ("[::1]:8000", 200), ("rebound.example", 400), ("", 400)],
+)
+def test_without_keys_only_requests_that_name_this_machine_are_answered(name: str, status: int):
+    app = create_app(fake_finetuner({"name": "teams"}, data={"train": [{"prompt": "a", "completion": "b"}]}))
+    _only_for_this_machine(app)
+    assert TestClient(app).get("/healthz", headers={"Host": name}).status_code == status
