@@ -14,6 +14,8 @@ Example::
 Importing this module loads no model library; `FineTuner` does so when work begins.
 """
 
+from lorasdk.adapter_set import AdapterSet
+from lorasdk.asking import Ask, ChosenToken, Piece, Scheduler, SchedulerLoad, Ticket, TokenChance
 from lorasdk.background.run import Run
 from lorasdk.background.run_events import RunEvents
 from lorasdk.contracts import (
@@ -80,6 +82,7 @@ from lorasdk.pushes import PushResult
 from lorasdk.pushing import push_to_hub
 from lorasdk.recipe import Recipe, load_recipe, recipe_schema
 from lorasdk.results import (
+    AdapterInfo,
     AnswerScore,
     Completion,
     LossPoint,
@@ -96,15 +99,19 @@ from lorasdk.verifying import verify
 __all__ = [
     "AdapterAttached",
     "AdapterError",
+    "AdapterInfo",
     "AdapterSaved",
+    "AdapterSet",
     "Aggregating",
     "AnswerPair",
     "AnswerScore",
+    "Ask",
     "BaseModelLoaded",
     "Baseline",
     "BringingExamples",
     "CheckpointError",
     "CheckpointSaved",
+    "ChosenToken",
     "ClassScore",
     "ComparisonFinished",
     "Completion",
@@ -134,6 +141,7 @@ __all__ = [
     "ModelSource",
     "Notice",
     "Overlap",
+    "Piece",
     "PluginError",
     "PredictionProgress",
     "Predictor",
@@ -150,11 +158,15 @@ __all__ = [
     "RunOutcome",
     "RunStarted",
     "RunStopped",
+    "Scheduler",
+    "SchedulerLoad",
     "Score",
     "SourceRequest",
     "Span",
     "StepFinished",
     "StopToken",
+    "Ticket",
+    "TokenChance",
     "TrainResult",
     "TrainingError",
     "ValidationPoint",

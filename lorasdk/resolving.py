@@ -36,6 +36,8 @@ class Resolved:
     model_source: ModelSource
     request: SourceRequest
     higher_is_better: bool
+    missing: LorasdkError | None = None
+    """What rows and scores need and nobody offers, where only answers were asked for."""
 
     @property
     def metric_evaluator(self) -> BoundEvaluator | None:
@@ -59,23 +61,24 @@ def resolve(
         recipe: a valid recipe.
         manager: what plugins offer.
         rows: rows handed over in memory, by split; they replace the recipe's source.
-        check_data: also ask loaders whether their files exist.
+        check_data: also ask loaders whether their files exist; otherwise what is missing for rows and scores is kept
+            as `Resolved.missing`, since a saved adapter answers without them.
         check_model: also ask the model source whether the base model is there.
 
     Raises:
         LorasdkError: all problems together, of the type of the first.
     """
     gate = _Gate()
-    sources = _sources(recipe, manager, rows, gate, check_data=check_data)
-    evaluators = _evaluators(recipe, manager, gate)
+    scoring = gate if check_data else _Gate()
+    sources = _sources(recipe, manager, rows, scoring, check_data=check_data)
+    evaluators = _evaluators(recipe, manager, scoring)
     model = gate.catch(lambda: _model_source(recipe, manager))
     if model is not None and check_model:
         gate.note(ModelError, model[0].check(model[1]))
-    higher = gate.catch(lambda: _direction(recipe, evaluators))
+    higher = scoring.catch(lambda: _direction(recipe, evaluators))
     gate.settle()
     assert model is not None
-    assert higher is not None
-    return Resolved(recipe, sources, evaluators, model[0], model[1], higher)
+    return Resolved(recipe, sources, evaluators, model[0], model[1], bool(higher), scoring.error)
 
 
 class _Gate:
@@ -97,9 +100,13 @@ class _Gate:
             self.kinds.append(kind)
             self.problems.append(problem)
 
+    @property
+    def error(self) -> LorasdkError | None:
+        return self.kinds[0](*self.problems) if self.problems else None
+
     def settle(self) -> None:
-        if self.problems:
-            raise self.kinds[0](*self.problems)
+        if self.error is not None:
+            raise self.error
 
 
 def _sources(

@@ -31,7 +31,11 @@ class TunerRows:
 
         Raises:
             DataError: rows cannot be read or used.
+            PluginError: nobody offers what the recipe of a saved adapter names.
         """
+        missing = self._resolved.missing
+        if missing is not None:
+            raise type(missing)(*missing.problems)
         with self._reading:
             if self._known is None:
                 self._known = self._read(tuple(self._resolved.sources), emit, between)

@@ -14,6 +14,7 @@ from lorasdk import (
     LorasdkError,
     Message,
     Notice,
+    PluginError,
     Problem,
     RunFinished,
     RunStarted,
@@ -437,3 +438,16 @@ def test_a_launcher_with_several_processes_is_refused(tiny_model_dir: Path, tmp_
         tiny_tuner(tiny_model_dir, tmp_path).train()
     assert caught.value.code == "tuner.several-processes"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_saved_adapter_answers_where_its_loader_and_evaluator_are_unknown(tiny_model_dir: Path, tmp_path: Path):
+    recipe = tiny_recipe(tiny_model_dir, tmp_path, data={"train": {"loader": "here"}, "test": {"loader": "here"}})
+    recipe["evaluation"] = {"evaluators": ["liked"], "max_overlap": None}
+    functions = {"loaders": {"here": lambda: ROWS[:6]}, "evaluators": {"liked": lambda answer, reference: float(answer == reference)}}
+    with FineTuner.from_recipe(recipe, **functions) as tuner:
+        adapter_dir, answer = tuner.train(evaluate=False).adapter_dir, tuner.infer("hi")
+    with FineTuner.from_adapter(adapter_dir) as elsewhere:
+        assert elsewhere.infer("hi") == answer
+        with pytest.raises(PluginError) as caught:
+            elsewhere.evaluate()
+    assert [problem.found for problem in caught.value.problems] == ["'here'", "'here'", "'liked'"]
