@@ -121,13 +121,16 @@ def test_ctrl_c_is_heard_and_no_thread_is_left(judge: LocalJudge) -> None:
         while not over.wait(3.0):
             _thread.interrupt_main()
 
-    presser = threading.Thread(target=interrupt)
-    presser.start()
-    with pytest.raises(KeyboardInterrupt):
+    def score() -> None:
         try:
             Round(judge).score()
         finally:
             over.set()
+
+    presser = threading.Thread(target=interrupt)
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        score()
     presser.join()
 
     assert not new_threads(before)
