@@ -43,11 +43,6 @@ class VerificationRun:
     trust_remote_code: bool
     emit: Emit
 
-    @property
-    def adapter(self) -> Passport:
-        """The passport of the adapter behind the artefact."""
-        return self.passport if isinstance(self.passport, Passport) else self.passport.adapter
-
     def run(self) -> VerificationReport:
         """Check files, base model, template and answers.
 
@@ -57,7 +52,7 @@ class VerificationRun:
         """
         files = check_files(self.folder, self.passport)
         record = read_record(self.folder)
-        reading = Reading(self.folder, self.adapter, self.resolved, self.trust_remote_code, self.emit)
+        reading = Reading(self.folder, self.passport.of_adapter, self.resolved, self.trust_remote_code, self.emit)
         with quiet(), READERS[self.passport.kind](reading) as read:
             if record is None:
                 return VerificationReport(self.folder, self.passport.kind, "no-record", files)

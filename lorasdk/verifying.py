@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lorasdk.announcing import Announcer, OnEvent
 from lorasdk.contracts import Row
 from lorasdk.exporting import rows_at_hand
 from lorasdk.exports import VerificationReport
-from lorasdk.plugins import build_manager
+from lorasdk.plugins import Manager, build_manager
 from lorasdk.recipe import load_recipe
 from lorasdk.recipe.overrides import Overrides
-from lorasdk.resolving import resolve
+from lorasdk.resolving import Resolved, resolve
 from lorasdk.runs.folder import find_adapter_dir, recipe_dir_of
 from lorasdk.tuner_rows import TunerRows
+
+if TYPE_CHECKING:
+    from lorasdk.artifacts.export_passport import ExportPassport
+    from lorasdk.artifacts.passport import Passport
 
 
 def verify(  # noqa: D417 - several arguments share a line, because they are those of `FineTuner.from_recipe`
@@ -50,32 +54,41 @@ def verify(  # noqa: D417 - several arguments share a line, because they are tho
         LorasdkError: the base model of an adapter cannot be loaded.
     """
     from lorasdk.artifacts.export_passport import read_any_passport
-    from lorasdk.verification_run import VerificationRun, pinned
+    from lorasdk.verification_run import VerificationRun
 
     folder = find_adapter_dir(Path(path).expanduser().absolute())
     passport = read_any_passport(folder)
-    adapter = passport if passport.kind == "adapter" else passport.adapter
-    held = {**adapter.recipe["base_model"], **pinned(passport)}
-    recipe = load_recipe(_with_base(adapter.recipe, held), overrides=overrides)
-    base_dir = recipe_dir_of(folder)
     manager = build_manager(plugins, discover=discover, blocked=blocked, allowed=allowed)
-    resolved = resolve(
-        recipe if base_dir is None else recipe.with_base_dir(base_dir),
-        manager,
-        data or {},
-        check_data=False,
-        check_model=passport.kind in {"adapter", "gguf-adapter"},
-    )
+    resolved = _resolved(folder, passport, manager, overrides=overrides, data=data or {})
     emit, rows = Announcer(manager, on_event), TunerRows(resolved, handed_over=frozenset(data or {}))
     return VerificationRun(
         folder=folder,
         passport=passport,
         resolved=resolved,
-        test_rows=lambda: rows_at_hand(rows, adapter, emit),
+        test_rows=lambda: rows_at_hand(rows, passport.of_adapter, emit),
         trust_remote_code=trust_remote_code,
         emit=emit,
     ).run()
 
 
-def _with_base(recipe: dict[str, Any], base_model: dict[str, Any]) -> dict[str, Any]:
-    return {**recipe, "base_model": base_model}
+def _resolved(
+    folder: Path,
+    passport: Passport | ExportPassport,
+    manager: Manager,
+    *,
+    overrides: Overrides,
+    data: Mapping[str, Iterable[Row]],
+) -> Resolved:
+    """The recipe behind the artefact, with its base model held as it was when answers were recorded."""
+    from lorasdk.verification_run import pinned
+
+    written = passport.of_adapter.recipe
+    held = {**written, "base_model": {**written["base_model"], **pinned(passport)}}
+    recipe, base_dir = load_recipe(held, overrides=overrides), recipe_dir_of(folder)
+    return resolve(
+        recipe if base_dir is None else recipe.with_base_dir(base_dir),
+        manager,
+        data,
+        check_data=False,
+        check_model=passport.kind in {"adapter", "gguf-adapter"},
+    )

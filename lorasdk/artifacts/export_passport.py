@@ -49,6 +49,11 @@ class ExportPassport(PassportPart):
     versions: dict[str, str]
     """Versions of lorasdk, Python and the libraries that computed."""
 
+    @property
+    def of_adapter(self) -> Passport:
+        """That of the adapter that the artefact was made from."""
+        return self.adapter
+
 
 def read_any_passport(folder: Path) -> Passport | ExportPassport:
     """Read the passport of an adapter folder, or of what was exported from one.

@@ -154,6 +154,11 @@ class Passport(PassportPart):
     versions: dict[str, str]
     """Versions of lorasdk, Python and the libraries that computed."""
 
+    @property
+    def of_adapter(self) -> Passport:
+        """The adapter's: this one."""
+        return self
+
 
 def read_passport(folder: Path) -> Passport:
     """Read the passport of an adapter folder.
