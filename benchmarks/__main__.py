@@ -94,9 +94,9 @@ def many(
 
 
 @app.command()
-def tolerances() -> None:
+def tolerances(quantization: Annotated[str, typer.Option(help="none, int8 or nf4.")] = "none") -> None:
     """How far is each kind of export from the model that it was made from, and an adapter on another machine?"""
-    tolerances_measure.measure_demo(Path(__file__).parents[1], tell=console.print)
+    tolerances_measure.measure_demo(Path(__file__).parents[1], quantization=quantization, tell=console.print)
 
 
 @app.command()

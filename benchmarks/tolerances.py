@@ -27,9 +27,10 @@ TWENTY_STEPS = {"training.epochs": None, "training.max_steps": 20}
 ELSEWHERE = "import sys, lorasdk; print(lorasdk.verify(sys.argv[1], overrides=sys.argv[2:]).largest_difference)"
 
 
-def measure_demo(root: Path, *, tell: Callable[[str], None]) -> None:
+def measure_demo(root: Path, *, quantization: str, tell: Callable[[str], None]) -> None:
     """Twenty steps of the demo's recipe on the embedded model."""
-    recipe = load_recipe(root / "recipes" / "wordnet-kinds.yaml", overrides=TWENTY_STEPS)
+    overrides = {**TWENTY_STEPS, "base_model.quantization": quantization}
+    recipe = load_recipe(root / "recipes" / "wordnet-kinds.yaml", overrides=overrides)
     data = {split: {**rows, "path": str(recipe.path(rows["path"]))} for split, rows in _files(recipe.dump()).items()}
     measure({**recipe.dump(), "data": {**recipe.dump()["data"], **data}}, tell=tell)
 
