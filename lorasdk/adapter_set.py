@@ -9,8 +9,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING
 
+from lorasdk.asking import Resident
 from lorasdk.errors import AdapterError, Problem
 from lorasdk.refusals import adapter_changed, adapter_too_large, adapter_unknown, no_bound, taken
 from lorasdk.results import AdapterInfo
@@ -24,22 +25,6 @@ NAME = re.compile(r"[\w][\w.:/@+-]{0,127}")
 GIGABYTE = 10**9
 
 
-class Resident(Protocol):
-    """The matrices of one adapter in memory; what they are is the affair of whoever computes with them."""
-
-    @property
-    def bytes(self) -> int:
-        """Memory that they take."""
-        ...
-
-    @property
-    def rank(self) -> int:
-        """The largest rank of its matrices."""
-        ...
-
-
-Voice: TypeAlias = Resident | bool
-"""Who answers: an adapter that lies beside the model, True for the one on the model, False for the model without."""
 Read = Callable[[Path, "Passport"], Resident]
 """Reads a folder whose passport was read, after proving that it fits the base model."""
 

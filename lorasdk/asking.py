@@ -12,10 +12,29 @@ from typing import Any, Protocol, TypeAlias
 
 from lorasdk.contracts import Message
 from lorasdk.errors import LorasdkError
+from lorasdk.recipe.schema import GenerationSection
 from lorasdk.results import Completion
 
 AdapterChoice: TypeAlias = str | bool
 """A name of the adapter set, True for the tuner's own adapter, False for the untouched base model."""
+
+
+class Resident(Protocol):
+    """The matrices of one adapter in memory; what they are is the affair of whoever computes with them."""
+
+    @property
+    def bytes(self) -> int:
+        """Memory that they take."""
+        ...
+
+    @property
+    def rank(self) -> int:
+        """The largest rank of its matrices."""
+        ...
+
+
+Voice: TypeAlias = Resident | bool
+"""Who answers: an adapter that lies beside the model, True for the one on the model, False for the model without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +113,20 @@ class SchedulerLoad:
     """Prompt tokens of all requests that were begun."""
     completion_tokens: int
     """Tokens produced."""
+
+
+@dataclass(frozen=True)
+class SchedulerOrder:
+    """One scheduler that is wanted."""
+
+    settings: Callable[[Ask], GenerationSection]
+    """The settings of a request; raises for bad ones."""
+    voice: Callable[[AdapterChoice], Voice]
+    """Who a request means; raises for a name that stands for nothing."""
+    max_rows: int
+    """Requests that are answered together."""
+    max_waiting: int
+    """Requests in the queue; more are refused."""
 
 
 class Ticket(Protocol):

@@ -7,14 +7,13 @@ that embed a tuner, which answers at once.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lorasdk.adapter_set import Resident, Voice
-from lorasdk.asking import AdapterChoice, Ask, Scheduler
+from lorasdk.asking import Resident, Scheduler, SchedulerOrder, Voice
 from lorasdk.contracts import Message, Predictor
 from lorasdk.data.examples import Examples
 from lorasdk.eval_report import Forgetting
@@ -43,20 +42,6 @@ class MixedPredictor(Predictor, Protocol):
     def stream(self, prompt: Sequence[Message], voice: Voice | None = None) -> Iterator[str]:
         """Yield the answer in pieces; closing the iterator ends the work."""
         ...
-
-
-@dataclass(frozen=True)
-class SchedulerOrder:
-    """One scheduler that is wanted."""
-
-    settings: Callable[[Ask], GenerationSection]
-    """The settings of a request; raises for bad ones."""
-    voice: Callable[[AdapterChoice], Voice]
-    """Who a request means; raises for a name that stands for nothing."""
-    max_rows: int
-    """Requests that are answered together."""
-    max_waiting: int
-    """Requests in the queue; more are refused."""
 
 
 class Bench(Protocol):

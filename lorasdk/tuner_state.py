@@ -9,16 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorasdk.adapter_set import AdapterSet, Resident, Voice
+from lorasdk.adapter_set import AdapterSet
 from lorasdk.announcing import Announcer, OnEvent
-from lorasdk.asking import AdapterChoice, Scheduler
+from lorasdk.asking import AdapterChoice, Resident, Scheduler, SchedulerOrder, Voice
 from lorasdk.contracts import Example
 from lorasdk.data.examples import Examples
 from lorasdk.errors import InferenceError, TrainingError
 from lorasdk.eval_report import EvalReport
 from lorasdk.events import Emit
 from lorasdk.exports import ExportOptions, ExportOrder, ExportResult
-from lorasdk.heavy_rooms import Bench, MixedPredictor, Rooms, SchedulerOrder
+from lorasdk.heavy_rooms import Bench, MixedPredictor, Rooms
 from lorasdk.plugins import Manager
 from lorasdk.refusals import busy, generation_settings, no_adapter, require_positive, scheduler_open
 from lorasdk.resolving import Resolved

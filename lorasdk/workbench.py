@@ -41,7 +41,7 @@ from lorasdk.stopping import StopToken
 if TYPE_CHECKING:
     from peft import PeftModel
 
-    from lorasdk.heavy_rooms import SchedulerOrder
+    from lorasdk.asking import SchedulerOrder
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lorasdk.adapter_set import Voice
+from lorasdk.asking import Voice
 from lorasdk.inference.beginnings import Family, find_families
 from lorasdk.inference.decoding import Batch, Request
 from lorasdk.inference.key_values import Beginning, can_share, read_beginning

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from transformers.cache_utils import Cache
 
-from lorasdk.adapter_set import Voice
+from lorasdk.asking import Voice
 from lorasdk.inference.choosing import Chooser
 from lorasdk.inference.key_values import Beginning, can_be_joined, cut, joined, laid_out
 from lorasdk.inference.reading import Reader

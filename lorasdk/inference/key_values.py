@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-from lorasdk.adapter_set import Voice
+from lorasdk.asking import Voice
 from lorasdk.inference.growing_layer import GrowingLayer
 from lorasdk.inference.reading import Reader
 

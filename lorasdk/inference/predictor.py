@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lorasdk.adapter_set import Voice
+from lorasdk.asking import Voice
 from lorasdk.basemodel.unwrapping import unwrapped
 from lorasdk.contracts import Message
 from lorasdk.data.encoding import Encoder

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lorasdk.adapter_set import Voice
+from lorasdk.asking import Voice
 from lorasdk.inference.voices import Voices
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lorasdk.adapter_set import Voice
-from lorasdk.asking import AdapterChoice, Ask, SchedulerLoad, Tell
+from lorasdk.asking import AdapterChoice, Ask, SchedulerLoad, Tell, Voice
 from lorasdk.data.encoding import Encoder
 from lorasdk.errors import InferenceError, LorasdkError
 from lorasdk.inference.answers import Answer

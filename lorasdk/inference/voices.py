@@ -17,7 +17,7 @@ from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch.nn.functional import linear
 
-from lorasdk.adapter_set import Voice
+from lorasdk.asking import Voice
 from lorasdk.basemodel.low_rank import LowRank
 from lorasdk.basemodel.unwrapping import unwrapped
 from lorasdk.errors import InferenceError, Problem

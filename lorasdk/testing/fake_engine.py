@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lorasdk.artifacts.passport import Passport
+from lorasdk.asking import SchedulerOrder
 from lorasdk.checkpoints.whole_file import write_whole_json
 from lorasdk.contracts import Example
 from lorasdk.data.examples import Examples
@@ -21,7 +22,7 @@ from lorasdk.eval_report import Forgetting
 from lorasdk.evaluation.forgetting_bound import bounded
 from lorasdk.events import Emit
 from lorasdk.exports import ExportOrder, ExportResult
-from lorasdk.heavy_rooms import Bench, SchedulerOrder, TrainingOrder
+from lorasdk.heavy_rooms import Bench, TrainingOrder
 from lorasdk.recipe.schema import GenerationSection, LoraSection
 from lorasdk.resolving import Resolved
 from lorasdk.results import PreviewRow, Span, TrainResult

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from lorasdk.adapter_set import Voice
-from lorasdk.asking import Ask
+from lorasdk.asking import Ask, Voice
 from lorasdk.contracts import Message
 from lorasdk.results import AnswerScore, Completion
 from lorasdk.testing.fake_predictor import Answers, FakePredictor
