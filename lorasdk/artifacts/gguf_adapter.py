@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from gguf import GGUFReader, GGUFWriter
+from gguf import GGUFReader, GGUFWriter, Keys
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 
 from lorasdk.artifacts.gguf_adapter_pairs import Pair, pairs_of
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from gguf import GGMLQuantizationType
     from transformers import PreTrainedModel
 
-ALPHA = "adapter.lora.alpha"
 PREFIX = "base_model.model."
 
 
@@ -58,8 +57,8 @@ def write_gguf_adapter(adapter_dir: Path, model: PreTrainedModel, folder: Path, 
     writer = GGUFWriter(None, layout.architecture.name)
     writer.add_type("adapter")
     writer.add_name(name)
-    writer.add_string("adapter.type", "lora")
-    writer.add_float32(ALPHA, alpha)
+    writer.add_string(Keys.Adapter.TYPE, "lora")
+    writer.add_float32(Keys.Adapter.LORA_ALPHA, alpha)
     write_file(path, writer, [tensor for pair in pairs for tensor in _tensors(pair, layout, kind, alpha)])
     return path
 
@@ -77,7 +76,7 @@ def load_gguf_adapter(path: Path, model: PreTrainedModel) -> PeftModel:
     with quiet(), scoped_random(model.device):
         try:
             reader = GGUFReader(path)
-            alpha = float(reader.fields[ALPHA].contents())
+            alpha = float(reader.fields[Keys.Adapter.LORA_ALPHA].contents())
             weights = dict(_weights(model, reader))
             return _attached(model, weights, alpha).eval()
         except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter
+from gguf import MODEL_TENSOR, TENSOR_NAMES, GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, Keys
 
 from lorasdk.artifacts.gguf_file import PlannedTensor, planned, readable_name, taken_over, write_file
 from lorasdk.artifacts.gguf_layout import Layout
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from gguf.gguf_reader import ReaderField
     from transformers import PreTrainedModel
 
-EMBEDDING = "token_embd.weight"
-OUTPUT = "output.weight"
-TEMPLATE = "tokenizer.chat_template"
+EMBEDDING, OUTPUT = (f"{TENSOR_NAMES[kind]}.weight" for kind in (MODEL_TENSOR.TOKEN_EMBD, MODEL_TENSOR.OUTPUT))
 SHOWN = 3
 
 
@@ -51,8 +49,10 @@ def write_continued(
     """
     reader = GGUFReader(source)
     tensors = list(_tensors(model, reader, kind))
-    writer = GGUFWriter(None, reader.fields["general.architecture"].contents())
-    own = {"general.name": readable_name(name)} | ({TEMPLATE: chat_template} if chat_template else {})
+    writer = GGUFWriter(None, reader.fields[Keys.General.ARCHITECTURE].contents())
+    own = {Keys.General.NAME: readable_name(name)}
+    if chat_template:
+        own[Keys.Tokenizer.CHAT_TEMPLATE] = chat_template
     for field in reader.fields.values():
         _take_over(field, writer, own)
     _add_end_of_turn(writer, model, reader)
@@ -63,17 +63,17 @@ def write_continued(
 
 def _add_end_of_turn(writer: GGUFWriter, model: PreTrainedModel, reader: GGUFReader) -> None:
     """Where answers were trained to end otherwise than the file says."""
-    fields = {key: reader.fields.get(f"tokenizer.ggml.{key}_token_id") for key in ("eos", "eot")}
-    last = end_of_turn(model.generation_config, fields["eos"].contents() if fields["eos"] else None)
-    if last is not None and fields["eot"] is None:
+    end_of_text = reader.fields.get(Keys.Tokenizer.EOS_ID)
+    last = end_of_turn(model.generation_config, end_of_text.contents() if end_of_text else None)
+    if last is not None and Keys.Tokenizer.EOT_ID not in reader.fields:
         writer.add_eot_token_id(last)
 
 
 def _take_over(field: ReaderField, writer: GGUFWriter, own: dict[str, str]) -> None:
     # The reader shows the header's three numbers as fields too; the writer has its own of them.
-    if field.name.startswith("GGUF.") or field.name == "general.architecture" or field.name in own:
+    if field.name.startswith("GGUF.") or field.name == Keys.General.ARCHITECTURE or field.name in own:
         return
-    if field.name == "general.alignment":
+    if field.name == Keys.General.ALIGNMENT:
         writer.add_custom_alignment(field.contents())
         return
     kind, inner = field.types[0], field.types[-1]

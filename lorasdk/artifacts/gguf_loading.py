@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from gguf import GGUFReader
+from gguf import GGUFReader, Keys
 from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig
 
 from lorasdk.artifacts.gguf_architectures import ROPE_FACTORS
@@ -61,7 +61,7 @@ def _load(path: Path, alone: Path) -> PreTrainedModel:
 
 def _read_head_size(config: PretrainedConfig, reader: GGUFReader) -> None:
     """Where heads are not as wide as the hidden size divided by their number; transformers reads that of few."""
-    found = reader.fields.get(f"{reader.fields['general.architecture'].contents()}.attention.key_length")
+    found = reader.fields.get(f"{reader.fields[Keys.General.ARCHITECTURE].contents()}.attention.key_length")
     if found is not None:
         config.head_dim = int(found.contents())
 
