@@ -98,7 +98,7 @@ def read_splits(
     found = {name: _read(name, sources[name], section, emit, between) for name in SPLITS if name in sources}
     configured = {"validation": section.validation, "test": section.test}
     shares = {n: s for n, s in configured.items() if isinstance(s, Split) and n not in sources}
-    if shares:
+    if shares and "train" in found:
         found.update(_held_out(found["train"], shares, seed))
     if "train" not in found:
         return found

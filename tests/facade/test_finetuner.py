@@ -451,3 +451,11 @@ def test_a_saved_adapter_answers_where_its_loader_and_evaluator_are_unknown(tiny
         with pytest.raises(PluginError) as caught:
             elsewhere.evaluate()
     assert [problem.found for problem in caught.value.problems] == ["'here'", "'here'", "'liked'"]
+
+
+def test_rows_that_were_held_out_from_rows_in_memory_are_not_there_elsewhere(tiny_model_dir: Path, tmp_path: Path):
+    with tiny_tuner(tiny_model_dir, tmp_path, data={"train": None, "test": 0.2, "validation": 0.2}) as tuner:
+        adapter_dir = tuner.train(evaluate=False).adapter_dir
+    with FineTuner.from_adapter(adapter_dir) as elsewhere, pytest.raises(DataError) as caught:
+        elsewhere.evaluate()
+    assert caught.value.code == "data.no-test-rows"
