@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tiny_model import CHAT_TEMPLATE, LAYERS, SPECIAL_TOKENS
 
 
-def write_tiny_gguf(model_dir: Path, path: Path, *, matrices: str = "F16", leave_out: str = "") -> Path:
+def write_tiny_gguf(model_dir: Path, path: Path, *, matrices: str = "F16", leave_out: str = "", stretched: bool = False) -> Path:
     """Write the model of `model_dir` to `path`, its matrices in the block type `matrices`, its vectors in F32."""
     config = json.loads((model_dir / "config.json").read_text())
     writer = gguf.GGUFWriter(path, "llama")
@@ -25,6 +25,8 @@ def write_tiny_gguf(model_dir: Path, path: Path, *, matrices: str = "F16", leave
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_rope_dimension_count(config["hidden_size"] // config["num_attention_heads"])
     writer.add_vocab_size(config["vocab_size"])
+    if stretched:
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
     _add_tokenizer(writer, model_dir)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, LAYERS)
     heads = {"q_proj": config["num_attention_heads"], "k_proj": config["num_key_value_heads"]}

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorasdk.basemodel.rotary_scaling import rotary_scaling
 from lorasdk.errors import AdapterError, Problem
 
 if TYPE_CHECKING:
-    from gguf import GGUFReader
     from transformers import PretrainedConfig
 
 ROPE_TYPES = ("default", "llama3")
-ROPE_FACTORS = "rope_freqs.weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def _stretched(source: Path) -> list[Problem]:
     from gguf import GGUFReader
 
     reader = GGUFReader(source)
-    found = _scaling(reader)
+    found = rotary_scaling(reader)
     if not found:
         return []
     return [
@@ -109,15 +108,6 @@ def _stretched(source: Path) -> list[Problem]:
             fix="train on the model's original safetensors weights",
         )
     ]
-
-
-def _scaling(reader: GGUFReader) -> str:
-    if any(tensor.name == ROPE_FACTORS for tensor in reader.tensors):
-        return ROPE_FACTORS
-    for name, field in reader.fields.items():
-        if name.endswith(".rope.scaling.type") and field.contents() != "none":
-            return f"{name} = {field.contents()}"
-    return ""
 
 
 def _unsupported(model_type: str) -> Problem:

@@ -33,6 +33,7 @@ from transformers import modeling_gguf_pytorch_utils as gguf_reading
 from lorasdk.basemodel.digest_cache import remembered_digest
 from lorasdk.basemodel.load_report import require_complete
 from lorasdk.basemodel.quiet import quiet
+from lorasdk.basemodel.rotary_scaling import rotary_scaling
 from lorasdk.basemodel.scoped_random import scoped_random
 from lorasdk.errors import ModelError, Problem, ResourceError
 
@@ -88,12 +89,16 @@ def _require_whole(path: Path) -> None:
 
     size = path.stat().st_size
     try:
-        ends = {tensor.name: int(tensor.data_offset) + int(tensor.n_bytes) for tensor in GGUFReader(path).tensors}
+        reader = GGUFReader(path)
+        ends = {tensor.name: int(tensor.data_offset) + int(tensor.n_bytes) for tensor in reader.tensors}
     except (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError) as error:
         raise ModelError(_damaged(path, f"its tensors do not lie where its header says ({error})")) from error
     outside = [name for name, end in ends.items() if end > size]
     if outside or not ends:
         raise ModelError(_damaged(path, f"it ends before its tensors: {', '.join(outside[:3]) or 'it has none'}"))
+    stretched = rotary_scaling(reader)
+    if stretched:
+        raise ModelError(_stretched(path, stretched))
 
 
 def _write(gguf: Path, folder: Path) -> None:
@@ -206,4 +211,16 @@ def _unwritable(folder: Path, error: Exception) -> Problem:
         place=str(folder),
         found=f"{free:,} bytes free",
         fix="free disk space, or point the cache elsewhere with XDG_CACHE_HOME",
+    )
+
+
+def _stretched(path: Path, found: str) -> Problem:
+    return Problem(
+        code="model.stretched-positions",
+        message="the GGUF file stretches rotary positions, which transformers leaves unread: it would be another model",
+        place=str(path),
+        field="base_model.source",
+        found=found,
+        allowed="a GGUF file without it",
+        fix="use the model's original safetensors weights",
     )

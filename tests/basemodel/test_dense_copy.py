@@ -121,6 +121,13 @@ def test_M50_a_file_that_is_no_gguf_is_named(content: bytes, tmp_path: Path):
     assert refusal(tmp_path / "x.gguf", tmp_path / "cache").code == "file.damaged-gguf"
 
 
+def test_a_file_whose_positions_transformers_would_leave_unstretched_is_refused(tiny_model_dir: Path, tmp_path: Path):
+    path = write_tiny_gguf(tiny_model_dir, tmp_path / "long.gguf", stretched=True)
+    error = refusal(path, tmp_path / "cache")
+    assert error.code == "model.stretched-positions"
+    assert "llama.rope.scaling.type = yarn" in str(error)
+
+
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.999])
 def test_M50_a_truncated_gguf_is_named(share: float, tiny_gguf: Path, tmp_path: Path):
     content = tiny_gguf.read_bytes()
