@@ -12,7 +12,9 @@ from safetensors.torch import load_file
 from tiny_model import CHAT_TEMPLATE, LAYERS, SPECIAL_TOKENS
 
 
-def write_tiny_gguf(model_dir: Path, path: Path, *, matrices: str = "F16", leave_out: str = "", stretched: bool = False) -> Path:
+def write_tiny_gguf(
+    model_dir: Path, path: Path, *, matrices: str = "F16", leave_out: str = "", stretched: bool = False
+) -> Path:
     """Write the model of `model_dir` to `path`, its matrices in the block type `matrices`, its vectors in F32."""
     config = json.loads((model_dir / "config.json").read_text())
     writer = gguf.GGUFWriter(path, "llama")

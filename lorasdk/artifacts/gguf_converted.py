@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
 
-from lorasdk.artifacts.gguf_architectures import ROPE_FACTORS, rope_of
+from lorasdk.artifacts.gguf_architectures import rope_of
 from lorasdk.artifacts.gguf_file import PlannedTensor, planned, readable_name, write_file
 from lorasdk.artifacts.gguf_layout import Layout
 from lorasdk.artifacts.gguf_tokenizer import add_tokenizer, end_of_turn
@@ -24,7 +24,8 @@ FILE_TYPES = {
     GGMLQuantizationType.F16: LlamaFileType.MOSTLY_F16,
     GGMLQuantizationType.BF16: LlamaFileType.MOSTLY_BF16,
     GGMLQuantizationType.Q8_0: LlamaFileType.MOSTLY_Q8_0,
-}
+}from lorasdk.basemodel.rotary_scaling import ROPE_FACTORS
+
 
 
 def write_converted(
