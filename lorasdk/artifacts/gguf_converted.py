@@ -15,6 +15,7 @@ from lorasdk.artifacts.gguf_architectures import rope_of
 from lorasdk.artifacts.gguf_file import PlannedTensor, planned, readable_name, write_file
 from lorasdk.artifacts.gguf_layout import Layout
 from lorasdk.artifacts.gguf_tokenizer import add_tokenizer, end_of_turn
+from lorasdk.basemodel.rotary_scaling import ROPE_FACTORS
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -24,8 +25,7 @@ FILE_TYPES = {
     GGMLQuantizationType.F16: LlamaFileType.MOSTLY_F16,
     GGMLQuantizationType.BF16: LlamaFileType.MOSTLY_BF16,
     GGMLQuantizationType.Q8_0: LlamaFileType.MOSTLY_Q8_0,
-}from lorasdk.basemodel.rotary_scaling import ROPE_FACTORS
-
+}
 
 
 def write_converted(

@@ -10,11 +10,11 @@ import torch
 from gguf import GGUFReader, Keys
 from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig
 
-from lorasdk.artifacts.gguf_architectures import ROPE_FACTORS
 from lorasdk.artifacts.gguf_values import decoded
 from lorasdk.basemodel.dense_copy import NAME, require_gguf, set_apart, without_bar
 from lorasdk.basemodel.load_report import require_complete
 from lorasdk.basemodel.quiet import quiet
+from lorasdk.basemodel.rotary_scaling import ROPE_FACTORS
 from lorasdk.basemodel.scoped_random import scoped_random
 from lorasdk.errors import AdapterError, Problem
 
