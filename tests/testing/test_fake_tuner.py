@@ -1,5 +1,6 @@
 """A host's own tests: what it sees of a fake tuner is what it would see of a real one."""
 
+import queue
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from lorasdk import (
+    AdapterError,
     AdapterSaved,
+    Ask,
     BaseModelLoaded,
+    Completion,
     DataError,
     EvaluationFinished,
+    Message,
     PluginError,
     RecipeError,
     ResourceError,
@@ -25,6 +30,7 @@ from lorasdk import (
     hookimpl,
     read_events,
 )
+from lorasdk.asking import Update
 from lorasdk.errors import Problem
 from lorasdk.testing import FakeEngine, fake_finetuner
 
@@ -199,3 +205,33 @@ def test_what_a_fake_adapter_forgets_is_said_by_the_test_and_bounded_by_the_reci
         found = fake._state.bench(events.append).forgetting(emit=events.append, stop=StopToken())
     assert (found.divergence, found.bound, found.within) == (0.4, 0.3, False)
     assert [event.code for event in events] == ["evaluation.forgotten"]
+
+
+def test_adapters_beside_a_fake_model_answer_what_the_test_says(tmp_path: Path):
+    engine = FakeEngine(answers=ANSWERS, base_answers="?", adapter_answers={"odd": "an odd answer"})
+    with tuner(tmp_path / "odd", engine, name="odd", lora={"rank": 3}, training={"max_steps": 1}) as other:
+        adapter_dir = other.train().adapter_dir
+    with tuner(tmp_path, engine, training={"max_steps": 1}) as fake:
+        info = fake.adapters.load("beside", adapter_dir)
+        assert (info.rank, info.recipe_name, info.resident) == (3, "odd", True)
+        fake.train()
+        found = fake.infer("Is 4 even?", adapter=["beside", True, False])
+        assert [answer.text for answer in found] == ["an odd answer", "yes", "?"]
+        assert "".join(fake.stream("Is 4 even?", adapter="beside")) == "an odd answer"
+
+
+def test_a_fake_scheduler_answers_for_any_mix(tmp_path: Path):
+    heard: queue.SimpleQueue[Update] = queue.SimpleQueue()
+    with tuner(tmp_path, FakeEngine(answers=ANSWERS, base_answers="a base answer"), training={"max_steps": 1}) as fake:
+        fake.train()
+        scheduler = fake.open_scheduler()
+        for adapter in (True, False):
+            scheduler.submit(Ask((Message("user", "Is 3 even?"),), adapter), heard.put)
+        texts = set()
+        while len(texts) < 2:
+            update = heard.get(timeout=10)
+            texts |= {update.text} if isinstance(update, Completion) else set()
+        assert texts == {"no", "a base answer"}
+        with pytest.raises(AdapterError):
+            scheduler.submit(Ask("x", "nobody"), heard.put)
+    assert not scheduler.open
