@@ -122,6 +122,11 @@ class FineTuner:
         return self._state.resolved.recipe
 
     @property
+    def adapter_dir(self) -> Path | None:
+        """Folder of the tuner's own adapter, once it has one."""
+        return self._state.adapter_dir
+
+    @property
     def adapters(self) -> AdapterSet:
         """Further adapters on the same base model, by name."""
         return self._state.adapters
@@ -143,7 +148,7 @@ class FineTuner:
 
         Args:
             on_event: called with every event, in the calling thread.
-            stop: looked at before each forward pass; when thrown, what was learnt so far is saved and returned.
+            stop: looked at before each pass; when thrown, what was learnt so far is saved and returned.
             resume: ``never`` begins a new run. ``auto`` goes on with the latest run if it did not come to its end,
                 ``must`` insists on one, and a path names it. It ends with the bits of a run never interrupted.
             allow_changes: what may differ from the run begun, such as ``versions``; the passport then tells of it.
@@ -152,9 +157,8 @@ class FineTuner:
         Raises:
             CheckpointError: nothing to resume, damaged checkpoints, or changes that were not allowed.
             DataError: rows cannot be used or a mask cannot be proved.
-            ModelError: the base model cannot be loaded or adapted.
+            ModelError, ResourceError: the base model cannot be loaded or adapted; memory or disk.
             TrainingError: a loss is not finite, or a training or a scheduler of this tuner is at work already.
-            ResourceError: memory or disk.
         """
         options = TrainOptions.of(resume, allow_changes, evaluate=evaluate)
         return train(self._state, self._state.emitter(on_event), stop or StopToken(), options)
@@ -172,13 +176,12 @@ class FineTuner:
         """Begin what `train` does and return at once.
 
         Args:
-            isolation: ``thread``: in a thread of this program. ``process``: in a process of its own, whose end, also a
-                violent one, is an error here and nothing else, and gives all memory back.
+            isolation: ``thread`` of this program, or ``process`` of its own, whose end, also a violent one, is an error
+                here and nothing else, and gives all memory back.
             on_event: called with every event, in a thread of the run.
             stop: a switch of your own, beside `Run.stop`; resume, allow_changes and evaluate as in `train`.
 
-        Raises `TrainingError` when the tuner is at work already; `PluginError`, `DataError`, `ResourceError` when
-        something cannot be handed over to a process, or there is none.
+        Raises `TrainingError` when the tuner is at work already, other errors when a process cannot be had.
         """
         options = TrainOptions.of(resume, allow_changes, evaluate=evaluate)
         return start_run(self._state, isolation=isolation, on_event=on_event, stop=stop or StopToken(), options=options)
@@ -190,14 +193,13 @@ class FineTuner:
 
         Args:
             prompt: a text (one user turn), a conversation (`Message`s or mappings like them), or a list of either.
-            adapter: who answers: True the tuner's own, False the untouched base model, a name one of `adapters`; or a
-                list with one for each prompt, all answered in the same batches. One prompt may have a list too.
+            adapter: True the tuner's own, False the untouched base model, a name one of `adapters`; or a list, one
+                for each prompt, all answered in the same batches. One prompt may have a list too.
             on_event: hears progress.
             generation: fields of the recipe's ``generation`` section for this call, such as ``max_new_tokens=20``.
 
-        Raises:
-            InferenceError: an empty or too long prompt, a bad setting, or no adapter yet.
-            AdapterError: no adapter has this name, or it does not fit the base model or its template.
+        Raises `InferenceError` for an empty or too long prompt, a bad setting, or no adapter yet; `AdapterError` when
+        no adapter has this name, or it does not fit the base model or its template.
         """
         emit = self._state.emitter(on_event)
         return answering.answer(self._state, prompt, generation, adapter=adapter, emit=emit)
@@ -209,16 +211,14 @@ class FineTuner:
     def open_scheduler(self, *, max_rows: int = 32, max_waiting: int = 256) -> Scheduler:
         """Load the base model and answer requests together as they arrive, in a thread, for any mix of adapters.
 
-        At most `max_rows` are answered at a time and `max_waiting` wait; more are refused. Raises `InferenceError`
-        while a training runs, and for numbers that are not positive.
+        At most `max_rows` run and `max_waiting` wait. Raises `InferenceError` for more, and while a training runs.
         """
         return self._state.open_scheduler(self._state.emitter(None), max_rows=max_rows, max_waiting=max_waiting)
 
     def evaluate(self, *, on_event: OnEvent | None = None, stop: StopToken | None = None) -> EvalReport:
         """Score the untouched base model and the adapter on the test rows; the run's folder gets a page about it.
 
-        Raises `DataError` when there are no test rows, or not those of the adapter's passport; `InferenceError` when
-        there is no adapter yet, or `stop` was thrown.
+        Raises `DataError` without the passport's test rows; `InferenceError` without adapter, or when stopped.
         """
         return self._state.compare(self._state.emitter(on_event), stop or StopToken())
 

@@ -118,7 +118,8 @@ class ContinuousScheduler:
     def _require_room(self) -> None:
         if self._ends_at is not None:
             raise InferenceError(scheduler_closed())
-        if len(self._waiting) >= self.max_waiting:
+        free = max(0, self.max_rows - self._running)
+        if len(self._waiting) >= self.max_waiting + free:
             raise InferenceError(queue_full(self.max_waiting))
 
     def _ticket(self, ask: Ask, tell: Tell) -> Ticket:

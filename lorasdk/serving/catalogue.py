@@ -11,7 +11,7 @@ from typing import Any
 from lorasdk.asking import AdapterChoice
 from lorasdk.errors import AdapterError, InferenceError, Problem
 from lorasdk.serving.options import ServingOptions
-from lorasdk.serving.servable import Servable, has_adapter
+from lorasdk.serving.servable import Servable
 
 
 class Catalogue:
@@ -34,7 +34,7 @@ class Catalogue:
 
     def ids(self) -> list[str]:
         """All of them; may wait for an adapter that is being loaded."""
-        own = [self.adapter_id] if has_adapter(self._tuner) else []
+        own = [self.adapter_id] if self._tuner.adapter_dir is not None else []
         return [self.base_id, *own, *(adapter.name for adapter in self._tuner.adapters.list())]
 
     def entries(self) -> list[dict[str, Any]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from lorasdk.asking import Scheduler
-from lorasdk.finetuner import FineTuner
 from lorasdk.recipe import Recipe
 
 
@@ -58,6 +58,11 @@ class Servable(Protocol):
         ...
 
     @property
+    def adapter_dir(self) -> Path | None:
+        """Folder of its own adapter; None without one."""
+        ...
+
+    @property
     def adapters(self) -> AdapterShelf:
         """The others."""
         ...
@@ -65,8 +70,3 @@ class Servable(Protocol):
     def open_scheduler(self, *, max_rows: int = 32, max_waiting: int = 256) -> Scheduler:
         """Whatever answers; loads the base model."""
         ...
-
-
-def has_adapter(tuner: Servable) -> bool:
-    """Whether there is an adapter of the tuner's own."""
-    return not isinstance(tuner, FineTuner) or tuner._state.adapter_dir is not None  # noqa: SLF001

@@ -60,6 +60,7 @@ class Tuner:
 
     def __post_init__(self) -> None:
         self.recipe = load_recipe({"name": "teams", "data": {"train": "rows.jsonl"}, "base_model": {"source": "org/m"}})
+        self.adapter_dir = Path("teams")
         self.adapters = Shelf({name: Named(name) for name in self.names})
 
     def open_scheduler(self, *, max_rows: int = 32, max_waiting: int = 256) -> FakeScheduler:
