@@ -228,7 +228,7 @@ def _import_everything() -> None:
     import peft.tuners.lora.layer  # noqa: F401
     import transformers.models.llama.modeling_llama  # noqa: F401
 
-    import lorasdk.training_run  # noqa: F401
+    import lorasdk.workbench.training_run  # noqa: F401
 
 
 def main(kills: int, folder: Path) -> bool:

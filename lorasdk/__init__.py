@@ -14,7 +14,6 @@ Example::
 Importing this module loads no model library; `FineTuner` does so when work begins.
 """
 
-from lorasdk.adapter_set import AdapterSet
 from lorasdk.asking import Ask, ChosenToken, Piece, Scheduler, SchedulerLoad, Ticket, TokenChance
 from lorasdk.background.run import Run
 from lorasdk.background.run_events import RunEvents
@@ -93,8 +92,9 @@ from lorasdk.results import (
 )
 from lorasdk.runs.event_log import read_events
 from lorasdk.stopping import StopToken, stop_on_signals
-from lorasdk.training_many import RunOutcome
-from lorasdk.verifying import verify
+from lorasdk.tuner.adapter_set import AdapterSet
+from lorasdk.tuner.many import RunOutcome
+from lorasdk.tuner.verifying import verify
 
 __all__ = [
     "AdapterAttached",

@@ -7,17 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lorasdk import answering
-from lorasdk.adapter_set import AdapterSet
 from lorasdk.announcing import OnEvent
 from lorasdk.asking import AdapterChoice, Scheduler
 from lorasdk.background.run import Run
 from lorasdk.background.starting import Isolation, start_run
 from lorasdk.contracts import Row
 from lorasdk.eval_report import EvalReport
-from lorasdk.exporting import export_model
 from lorasdk.exports import ExportOptions, ExportResult, Format, OnDifference
-from lorasdk.opening import Trust, open_adapter, open_recipe
 from lorasdk.plugins import build_manager
 from lorasdk.plugins.functions import RowsFunction, ScoreFunction, with_functions
 from lorasdk.recipe import Recipe, load_recipe
@@ -26,13 +22,17 @@ from lorasdk.recipe.overrides import Overrides
 from lorasdk.results import Completion, PreviewRow, TrainResult
 from lorasdk.stopping import StopToken
 from lorasdk.train_options import Resume, TrainOptions
-from lorasdk.training_many import train_many
-from lorasdk.tuner_state import TunerState
-from lorasdk.tuner_training import train
+from lorasdk.tuner import answering
+from lorasdk.tuner.adapter_set import AdapterSet
+from lorasdk.tuner.exporting import export_model
+from lorasdk.tuner.many import train_many
+from lorasdk.tuner.opening import Trust, open_adapter, open_recipe
+from lorasdk.tuner.state import TunerState
+from lorasdk.tuner.training import train
 
 if TYPE_CHECKING:
-    from lorasdk.answering import Adapters
     from lorasdk.inference.prompts import Prompt, Prompts
+    from lorasdk.tuner.answering import Adapters
 
 
 class FineTuner:

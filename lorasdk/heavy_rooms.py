@@ -26,7 +26,7 @@ from lorasdk.stopping import StopToken
 
 if TYPE_CHECKING:
     from lorasdk.artifacts.passport import Passport
-    from lorasdk.workbench import Workbench
+    from lorasdk.workbench.bench import Workbench
 
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 """torch writes its compiler's default cache folder into the environment when bitsandbytes imports it."""
@@ -142,14 +142,14 @@ class HeavyRooms:
 
     def open(self, resolved: Resolved, *, trust_remote_code: bool, emit: Emit) -> Workbench:
         """Find the base model's files and load its tokenizer."""
-        from lorasdk.workbench import Workbench
+        from lorasdk.workbench.bench import Workbench
 
         return Workbench.of(resolved, trust_remote_code=trust_remote_code, emit=emit)
 
     def train(self, bench: Bench, order: TrainingOrder) -> tuple[TrainResult, bool]:
         """Train with our own loop."""
-        from lorasdk.training_run import TrainingRun
-        from lorasdk.workbench import Workbench
+        from lorasdk.workbench.bench import Workbench
+        from lorasdk.workbench.training_run import TrainingRun
 
         assert isinstance(bench, Workbench)
         run = TrainingRun(bench, order.run_dir, order.emit, order.stop, order.began, order.allow_changes)
@@ -157,8 +157,8 @@ class HeavyRooms:
 
     def export(self, bench: Bench, order: ExportOrder) -> ExportResult:
         """Write, read back, compare."""
-        from lorasdk.export_run import ExportRun
-        from lorasdk.workbench import Workbench
+        from lorasdk.workbench.bench import Workbench
+        from lorasdk.workbench.export_run import ExportRun
 
         assert isinstance(bench, Workbench)
         return ExportRun(bench, order).run()

@@ -18,11 +18,11 @@ from lorasdk.background.job import Job, read_rows
 from lorasdk.background.line_buffer import lines_of
 from lorasdk.background.own_process import keep_freed_memory
 from lorasdk.errors import LorasdkError
-from lorasdk.opening import open_recipe
 from lorasdk.plugins import build_manager
 from lorasdk.records import Record, error_record, event_record, record_line, result_record
 from lorasdk.stopping import StopToken, stop_on_signals
-from lorasdk.tuner_training import train
+from lorasdk.tuner.opening import open_recipe
+from lorasdk.tuner.training import train
 
 
 def main() -> None:

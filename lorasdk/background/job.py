@@ -17,7 +17,7 @@ from lorasdk.errors import DataError, TrainingError
 from lorasdk.recipe import Recipe
 from lorasdk.recipe.handing_over import recipe_handed_over, recipe_with_secrets
 from lorasdk.train_options import TrainOptions
-from lorasdk.tuner_state import TunerState
+from lorasdk.tuner.state import TunerState
 
 
 @dataclass(frozen=True)

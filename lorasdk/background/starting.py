@@ -14,8 +14,8 @@ from lorasdk.errors import ResourceError, TrainingError
 from lorasdk.results import TrainResult
 from lorasdk.stopping import StopToken
 from lorasdk.train_options import TrainOptions
-from lorasdk.tuner_state import TunerState
-from lorasdk.tuner_training import train_exclusively
+from lorasdk.tuner.state import TunerState
+from lorasdk.tuner.training import train_exclusively
 
 Isolation: TypeAlias = Literal["thread", "process"]
 

@@ -10,10 +10,22 @@ import typer
 from lorasdk.cli.arguments import Adapter, Json, Set
 from lorasdk.cli.output import print_json, results_console
 from lorasdk.cli.progress import shown_progress
+from lorasdk.cli.vllm import show_vllm_check
 from lorasdk.exports import ExportResult, Format
 from lorasdk.finetuner import FineTuner
 
-Folder = Annotated[Path, typer.Argument(help="Where it goes: a folder that does not exist yet.", show_default=False)]
+Folders = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="FOLDER",
+        help="Where it goes: a folder that does not exist yet. With --check, further adapters.",
+        show_default=False,
+    ),
+]
+Check = Annotated[
+    str | None,
+    typer.Option(help="Write nothing; say whether a server takes the adapters as they are: vllm.", metavar="SERVER"),
+]
 Form = Annotated[
     str, typer.Option("--format", help="merged, adapter, gguf or gguf-adapter.", metavar="FORMAT", show_default=True)
 ]
@@ -31,15 +43,21 @@ Label = Annotated[bool, typer.Option("--label", help="Keep it with a label when 
 
 def export(  # noqa: PLR0917 - options of a command
     adapter: Adapter,
-    folder: Folder,
+    folders: Folders = None,
     form: Form = "merged",
     dtype: Dtype = None,
     overwrite: Overwrite = False,
     label: Label = False,
+    check: Check = None,
     set_: Set = None,
     json: Json = False,
 ) -> None:
     """Write an adapter in another form; it is read back and compared before the folder appears."""
+    if check is not None:
+        _require_known(check)
+        show_vllm_check([adapter, *(folders or [])], json=json)
+        return
+    folder = _one(folders or [])
     with FineTuner.from_adapter(adapter, overrides=set_ or ()) as tuner, shown_progress() as watcher:
         result = tuner.export(
             folder,
@@ -53,6 +71,17 @@ def export(  # noqa: PLR0917 - options of a command
         print_json(result)
     else:
         results_console().print(_told(result), soft_wrap=True, markup=False)
+
+
+def _require_known(server: str) -> None:
+    if server != "vllm":
+        raise typer.BadParameter(f"{server!r} is not known; allowed: vllm", param_hint="--check")
+
+
+def _one(folders: list[Path]) -> Path:
+    if len(folders) != 1:
+        raise typer.BadParameter(f"{len(folders)} folders are given; one is needed", param_hint="FOLDER")
+    return folders[0]
 
 
 def _told(result: ExportResult) -> str:

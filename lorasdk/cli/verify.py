@@ -11,7 +11,7 @@ from lorasdk.cli.arguments import Json, Set
 from lorasdk.cli.output import print_json, results_console
 from lorasdk.cli.progress import shown_progress
 from lorasdk.exports import VerificationReport
-from lorasdk.verifying import verify as verify_artefact
+from lorasdk.tuner.verifying import verify as verify_artefact
 
 Artefact = Annotated[
     Path,

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 
 from lorasdk.contracts import Row
 from lorasdk.finetuner import FineTuner
-from lorasdk.opening import open_recipe
 from lorasdk.plugins import build_manager
 from lorasdk.plugins.functions import RowsFunction, ScoreFunction, with_functions
 from lorasdk.recipe import load_recipe
 from lorasdk.recipe.loading import RecipeSource
 from lorasdk.recipe.overrides import Overrides
 from lorasdk.testing.fake_engine import FakeEngine
+from lorasdk.tuner.opening import open_recipe
 
 
 def fake_finetuner(

@@ -9,11 +9,12 @@ from safetensors.torch import load_file, save_file
 from tiny_model import write_tiny_model
 from tiny_training import tiny_tuner
 
-from lorasdk import AdapterError, FineTuner, Notice, StopToken, adapter_saving
+from lorasdk import AdapterError, FineTuner, Notice, StopToken
 from lorasdk.artifacts.golden import FIXED_PROMPTS, MOST_ROWS
 from lorasdk.artifacts.golden_record import read_record
 from lorasdk.artifacts.passport import read_passport
 from lorasdk.artifacts.proof import not_proved
+from lorasdk.workbench import adapter_saving
 
 SECRET = "the launch codes are 1234"
 ROWS = [{"instruction": f"say {i}", "output": "yes" if i % 2 else SECRET} for i in range(10)]

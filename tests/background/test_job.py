@@ -11,10 +11,10 @@ from lorasdk import DataError, PluginError, hookimpl, load_recipe
 from lorasdk.background.job import Job, read_rows, write_rows
 from lorasdk.background.plugin_reference import PluginReference
 from lorasdk.contracts import Row
-from lorasdk.opening import open_recipe
 from lorasdk.plugins import build_manager
 from lorasdk.plugins.functions import with_functions
 from lorasdk.train_options import TrainOptions
+from lorasdk.tuner.opening import open_recipe
 
 
 def state_of(tmp_path: Path, *, rows=None, **found_with):

@@ -100,7 +100,7 @@ def test_every_initialisation_is_saved_so_that_the_untouched_base_carries_it(tin
     from transformers import AutoModelForCausalLM
 
     from lorasdk.basemodel.quiet import quiet
-    from lorasdk.training_run import TrainingRun
+    from lorasdk.workbench.training_run import TrainingRun
 
     kept, run = [], TrainingRun.run
 
@@ -443,7 +443,10 @@ def test_a_launcher_with_several_processes_is_refused(tiny_model_dir: Path, tmp_
 def test_a_saved_adapter_answers_where_its_loader_and_evaluator_are_unknown(tiny_model_dir: Path, tmp_path: Path):
     recipe = tiny_recipe(tiny_model_dir, tmp_path, data={"train": {"loader": "here"}, "test": {"loader": "here"}})
     recipe["evaluation"] = {"evaluators": ["liked"], "max_overlap": None}
-    functions = {"loaders": {"here": lambda: ROWS[:6]}, "evaluators": {"liked": lambda answer, reference: float(answer == reference)}}
+    functions = {
+        "loaders": {"here": lambda: ROWS[:6]},
+        "evaluators": {"liked": lambda answer, reference: float(answer == reference)},
+    }
     with FineTuner.from_recipe(recipe, **functions) as tuner:
         adapter_dir, answer = tuner.train(evaluate=False).adapter_dir, tuner.infer("hi")
     with FineTuner.from_adapter(adapter_dir) as elsewhere:

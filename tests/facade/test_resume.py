@@ -197,7 +197,7 @@ def test_X71_other_libraries_are_refused_unless_allowed_and_another_machine_is_t
     tiny_model_dir: Path, tmp_path: Path
 ):
     run_dir = begun(tiny_model_dir, tmp_path)
-    path = "lorasdk.run_checkpoints."
+    path = "lorasdk.workbench.run_checkpoints."
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(path + "library_versions", lambda: {"torch": "9.9"})
         with pytest.raises(CheckpointError) as caught:

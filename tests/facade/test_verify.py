@@ -11,7 +11,7 @@ from tiny_training import ROWS, tiny_tuner
 
 from lorasdk import AdapterError, FineTuner, Notice
 from lorasdk.artifacts.adapter_folder import sha256_of
-from lorasdk.verifying import verify
+from lorasdk.tuner.verifying import verify
 
 FORMATS = ("merged", "adapter", "gguf", "gguf-adapter")
 

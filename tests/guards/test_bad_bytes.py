@@ -36,10 +36,10 @@ from lorasdk.data.examples import read_examples
 from lorasdk.engine.snapshot import Snapshot
 from lorasdk.errors import LorasdkError
 from lorasdk.recipe.schema import DataSource
-from lorasdk.run_checkpoints import RunCheckpoints
 from lorasdk.runs.event_log import read_events
 from lorasdk.runs.folder import FACTS, find_adapter_dir, is_finished, recipe_dir_of
 from lorasdk.runs.lock import LOCK, run_lock
+from lorasdk.workbench.run_checkpoints import RunCheckpoints
 
 TRIES = settings(
     max_examples=40,

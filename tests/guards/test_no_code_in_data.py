@@ -88,4 +88,4 @@ def test_no_option_of_ours_can_trust_foreign_code():
         for node in ast.walk(tree)
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and "trust" in node.target.id
     ]
-    assert {name for name, _ in fields} <= {"workbench.py", "tuner_state.py", "background/job.py"}
+    assert {name for name, _ in fields} <= {"workbench/bench.py", "tuner/state.py", "background/job.py"}

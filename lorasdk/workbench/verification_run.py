@@ -18,8 +18,8 @@ from lorasdk.data.encoding import Encoder
 from lorasdk.errors import AdapterError, Problem
 from lorasdk.events import Emit
 from lorasdk.exports import VerificationReport
-from lorasdk.reading_back import READERS, ReadBack, Reading
 from lorasdk.resolving import Resolved
+from lorasdk.workbench.reading_back import READERS, ReadBack, Reading
 
 FULL = {"device": "cpu", "dtype": "float32", "quantization": "none"}
 """How the base model of a converted adapter is held: what was recorded was computed so."""

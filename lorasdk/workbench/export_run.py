@@ -20,7 +20,7 @@ from lorasdk.checkpoints.whole_folder import whole_folder
 from lorasdk.errors import AdapterError, Problem
 from lorasdk.events import Notice
 from lorasdk.exports import ExportOrder, ExportResult
-from lorasdk.workbench import Workbench
+from lorasdk.workbench.bench import Workbench
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from lorasdk.announcing import Announcer, OnEvent
 from lorasdk.contracts import Row
-from lorasdk.exporting import rows_at_hand
 from lorasdk.exports import VerificationReport
 from lorasdk.plugins import Manager, build_manager
 from lorasdk.recipe import load_recipe
 from lorasdk.recipe.overrides import Overrides
 from lorasdk.resolving import Resolved, resolve
 from lorasdk.runs.folder import find_adapter_dir, recipe_dir_of
-from lorasdk.tuner_rows import TunerRows
+from lorasdk.tuner.exporting import rows_at_hand
+from lorasdk.tuner.rows import TunerRows
 
 if TYPE_CHECKING:
     from lorasdk.artifacts.export_passport import ExportPassport
@@ -54,7 +54,7 @@ def verify(  # noqa: D417 - several arguments share a line, because they are tho
         LorasdkError: the base model of an adapter cannot be loaded.
     """
     from lorasdk.artifacts.export_passport import read_any_passport
-    from lorasdk.verification_run import VerificationRun
+    from lorasdk.workbench.verification_run import VerificationRun
 
     folder = find_adapter_dir(Path(path).expanduser().absolute())
     passport = read_any_passport(folder)
@@ -80,7 +80,7 @@ def _resolved(
     data: Mapping[str, Iterable[Row]],
 ) -> Resolved:
     """The recipe behind the artefact, with its base model held as it was when answers were recorded."""
-    from lorasdk.verification_run import pinned
+    from lorasdk.workbench.verification_run import pinned
 
     written = passport.of_adapter.recipe
     held = {**written, "base_model": {**written["base_model"], **pinned(passport)}}

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorasdk.adapter_saving import AdapterSaving
 from lorasdk.basemodel.quiet import quiet
 from lorasdk.data.examples import Examples
 from lorasdk.data.prepare import PreparedSplit
@@ -21,12 +20,13 @@ from lorasdk.engine.task import Trained, TrainingTask
 from lorasdk.errors import InferenceError, TrainingError
 from lorasdk.evaluation.scoring import Subject, aggregate, score
 from lorasdk.events import AdapterAttached, AdapterSaved, Emit, RunStarted, RunStopped
-from lorasdk.passport_making import describe_split
 from lorasdk.refusals import abandoned, stopped_too_early
 from lorasdk.results import TrainResult
-from lorasdk.run_checkpoints import RunCheckpoints, identity_of
 from lorasdk.stopping import StopRequestedError, StopToken
-from lorasdk.workbench import Workbench
+from lorasdk.workbench.adapter_saving import AdapterSaving
+from lorasdk.workbench.bench import Workbench
+from lorasdk.workbench.passport_making import describe_split
+from lorasdk.workbench.run_checkpoints import RunCheckpoints, identity_of
 
 
 @dataclass

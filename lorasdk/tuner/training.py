@@ -22,7 +22,7 @@ from lorasdk.runs.lock import run_lock
 from lorasdk.runs.resuming import run_dir_for
 from lorasdk.stopping import StopRequestedError, StopToken
 from lorasdk.train_options import TrainOptions
-from lorasdk.tuner_state import TunerState
+from lorasdk.tuner.state import TunerState
 
 
 def train(state: TunerState, emit: Announcer, stop: StopToken, options: TrainOptions) -> TrainResult:

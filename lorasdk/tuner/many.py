@@ -12,8 +12,6 @@ from typing import Literal, TypeAlias, TypeVar
 from lorasdk.announcing import OnEvent
 from lorasdk.errors import LorasdkError, Problem, RecipeError
 from lorasdk.heavy_rooms import Rooms
-from lorasdk.one_base import OneBase, place_in, require_one_base
-from lorasdk.opening import HEAVY, open_recipe
 from lorasdk.plugins import Manager, build_manager
 from lorasdk.plugins.functions import RowsFunction, ScoreFunction, with_functions
 from lorasdk.recipe import Recipe, load_recipe
@@ -23,8 +21,10 @@ from lorasdk.resolving import Resolved
 from lorasdk.results import TrainResult
 from lorasdk.stopping import StopToken
 from lorasdk.train_options import TrainOptions
-from lorasdk.tuner_state import TunerState
-from lorasdk.tuner_training import train
+from lorasdk.tuner.one_base import OneBase, place_in, require_one_base
+from lorasdk.tuner.opening import HEAVY, open_recipe
+from lorasdk.tuner.state import TunerState
+from lorasdk.tuner.training import train
 
 OnError: TypeAlias = Literal["raise", "continue"]
 """What the failure of one recipe means for those after it."""

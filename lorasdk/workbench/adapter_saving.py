@@ -26,10 +26,10 @@ from lorasdk.engine.course import Course
 from lorasdk.engine.task import Trained
 from lorasdk.errors import AdapterError, LorasdkError, Problem, ResourceError
 from lorasdk.events import AdapterAttached, Emit, Notice
-from lorasdk.passport_making import make_passport
-from lorasdk.run_checkpoints import RunCheckpoints
 from lorasdk.runs.folder import ADAPTER
-from lorasdk.workbench import Workbench
+from lorasdk.workbench.bench import Workbench
+from lorasdk.workbench.passport_making import make_passport
+from lorasdk.workbench.run_checkpoints import RunCheckpoints
 
 if TYPE_CHECKING:
     from peft import PeftModel

@@ -13,7 +13,7 @@ from lorasdk.recipe import Recipe, load_recipe
 from lorasdk.recipe.overrides import Overrides
 from lorasdk.resolving import resolve
 from lorasdk.runs.folder import find_adapter_dir, recipe_dir_of
-from lorasdk.tuner_state import TunerState
+from lorasdk.tuner.state import TunerState
 
 HEAVY = heavy_rooms.HeavyRooms()
 

@@ -11,8 +11,8 @@ from lorasdk.data.examples import Examples
 from lorasdk.data.prepare import PreparedSplit
 from lorasdk.engine.task import Trained
 from lorasdk.events import AdapterAttached
-from lorasdk.run_checkpoints import RunCheckpoints
-from lorasdk.workbench import Workbench
+from lorasdk.workbench.bench import Workbench
+from lorasdk.workbench.run_checkpoints import RunCheckpoints
 
 
 def make_passport(

@@ -23,7 +23,7 @@ from lorasdk.data.template import ChatTemplate, choose_template
 from lorasdk.errors import AdapterError, ModelError, Problem
 from lorasdk.events import Emit
 from lorasdk.resolving import Resolved
-from lorasdk.workbench import Workbench
+from lorasdk.workbench.bench import Workbench
 
 if TYPE_CHECKING:
     from peft import PeftModel

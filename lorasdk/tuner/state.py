@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorasdk.adapter_set import AdapterSet
 from lorasdk.announcing import Announcer, OnEvent
 from lorasdk.asking import AdapterChoice, Resident, Scheduler, SchedulerOrder, Voice
 from lorasdk.contracts import Example
@@ -23,7 +22,8 @@ from lorasdk.plugins import Manager
 from lorasdk.refusals import busy, generation_settings, no_adapter, require_positive, scheduler_open
 from lorasdk.resolving import Resolved
 from lorasdk.stopping import StopToken
-from lorasdk.tuner_rows import TunerRows
+from lorasdk.tuner.adapter_set import AdapterSet
+from lorasdk.tuner.rows import TunerRows
 
 if TYPE_CHECKING:
     from lorasdk.artifacts.passport import Passport
@@ -88,7 +88,7 @@ class TunerState:
 
     def compared(self, splits: Mapping[str, Examples], emit: Emit, stop: StopToken) -> EvalReport:
         """Base against tuned on rows at hand, written down and announced."""
-        from lorasdk.comparison import Comparison, announce, publish
+        from lorasdk.tuner.comparison import Comparison, announce, publish
 
         bench = self._bench_with_adapter(emit)
         assert self.adapter_dir is not None

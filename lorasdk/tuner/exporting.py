@@ -10,8 +10,8 @@ from lorasdk.contracts import Example
 from lorasdk.errors import LorasdkError
 from lorasdk.events import Emit, Notice
 from lorasdk.exports import ExportOptions, ExportResult
-from lorasdk.tuner_rows import TunerRows
-from lorasdk.tuner_state import TunerState
+from lorasdk.tuner.rows import TunerRows
+from lorasdk.tuner.state import TunerState
 
 if TYPE_CHECKING:
     from lorasdk.artifacts.passport import Passport

@@ -10,7 +10,7 @@ from lorasdk.errors import InferenceError
 from lorasdk.events import Emit
 from lorasdk.refusals import other_number
 from lorasdk.results import Completion, PreviewRow
-from lorasdk.tuner_state import TunerState
+from lorasdk.tuner.state import TunerState
 
 if TYPE_CHECKING:
     from lorasdk.inference.prompts import Prompt, Prompts

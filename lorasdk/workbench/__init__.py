@@ -1,0 +1,1 @@
+"""THE WORK ITSELF: what is in memory, and what is done with it from the first row to the last file. Heavy."""
