@@ -1,8 +1,9 @@
 """Whether vLLM serves adapters as they are, and the command that does: what its loader of adapters demands, in advance.
 
-As single files of its source say, in releases up to 0.26: ``vllm/config/lora.py`` (ranks), ``vllm/lora/peft_helper.py`` (settings and
-scale), ``vllm/lora/utils.py`` and ``lora_model.py`` (names of weights), ``docs/features/quantization/gguf.md``. Which
-architectures and layers it can adapt is its own to say, at its start. No torch, and no vLLM, is needed here.
+As single files of its source say, in releases up to 0.26: ``vllm/config/lora.py`` (ranks),
+``vllm/lora/peft_helper.py`` (settings and scale), ``vllm/lora/utils.py`` and ``lora_model.py`` (names of weights),
+``docs/features/quantization/gguf.md``. Which architectures and layers it can adapt is its own to say, at its start. No
+torch, and no vLLM, is needed here.
 """
 
 from __future__ import annotations
