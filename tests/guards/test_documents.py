@@ -24,8 +24,11 @@ from lorasdk.data.formats import FORMATS, choose_format
 from lorasdk.recipe.schema import DataSource
 
 ROOT = Path(__file__).parents[2]
-APART = {ROOT / "docs" / "plugins" / "tutorial.md", ROOT / "docs" / "serving.md"}
-"""Tried out by tests of their own: one is typed into a new environment, one needs a server that runs."""
+APART = {
+    ROOT / "docs" / page
+    for page in ("plugins/tutorial.md", "serving.md", "tutorials/many-adapters.md", "tutorials/qlora.md")
+}
+"""Tried out by tests of their own: one is typed into a new environment, two need a server, one a wider model."""
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONG = {"demo"}
