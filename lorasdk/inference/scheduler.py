@@ -73,15 +73,19 @@ class ContinuousScheduler:
             max_rows: requests that are answered together.
             max_waiting: requests in the queue; more are refused.
         """
-        self.subject, self.max_rows, self.max_waiting = subject, max_rows, max_waiting
+        self.max_rows, self.max_waiting = max_rows, max_waiting
+        self._encoder, self._lock = subject.encoder, subject.lock
+        self._settings, self._voice = subject.settings, subject.voice
         self._texts = TokenTexts(subject.encoder.tokenizer)
-        self._rows = RunningRows(Reader(subject.model))
+        # The thread alone knows the model, so that it is let go of when the thread ends.
+        rows = RunningRows(Reader(subject.model))
+        self._context = context_of(rows.reader.model)
         self._changed = threading.Condition()
         self._waiting: deque[Ticket] = deque()
         self._running = 0
         self._counts = _Counts()
         self._ends_at: float | None = None
-        self._thread = threading.Thread(target=self._work, name="lorasdk-scheduler", daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(rows,), name="lorasdk-scheduler", daemon=True)
         self._thread.start()
 
     @property
@@ -123,54 +127,54 @@ class ContinuousScheduler:
             raise InferenceError(queue_full(self.max_waiting))
 
     def _ticket(self, ask: Ask, tell: Tell) -> Ticket:
-        encoder, settings = self.subject.encoder, self.subject.settings(ask)
+        encoder, settings = self._encoder, self._settings(ask)
         turns, prompt = conversation(ask.prompt), ask.prompt
         ids = encoder.encode_text(prompt) if isinstance(prompt, str) else encoder.encode_prompt(turns, tools=ask.tools)
-        limit = room_for(ids, settings, context_of(self._rows.reader.model), place="prompt")
-        request = Request(tuple(ids), settings.seed, limit, settings, self.subject.voice(ask.adapter))
+        limit = room_for(ids, settings, self._context, place="prompt")
+        request = Request(tuple(ids), settings.seed, limit, settings, self._voice(ask.adapter))
         answer = Answer(request, Transcript(encoder.tokenizer, settings.stop), encoder.stop_ids)
         return Ticket(answer, tell, logprobs=ask.logprobs, texts=self._texts)
 
-    def _work(self) -> None:
-        while self._wait():
-            self._advance()
+    def _work(self, rows: RunningRows) -> None:
+        while self._wait(rows):
+            self._advance(rows)
         with self._changed:
-            left = [*self._waiting, *self._rows.clear()]
+            left = [*self._waiting, *rows.clear()]
             self._waiting.clear()
             self._running = 0
         self._drop(left)
 
-    def _advance(self) -> None:
+    def _advance(self, rows: RunningRows) -> None:
         """One more token of every row; new rows get their first."""
-        self._drop(self._rows.leave(lambda ticket: not ticket.wanted))
-        joining = self._joining()
+        self._drop(rows.leave(lambda ticket: not ticket.wanted))
+        joining = self._joining(room=self.max_rows - len(rows))
         # Rows that run go first, since the first token of those that join may end them.
-        tokens = self._computed(self._rows.step, self._rows.clear)
+        tokens = self._computed(rows.step, rows.clear)
         if joining:
-            tokens += self._computed(lambda: self._rows.join(joining), lambda: joining)
-        self._take_in(tokens)
+            tokens += self._computed(lambda: rows.join(joining), lambda: joining)
+        self._take_in(rows, tokens)
 
-    def _wait(self) -> bool:
+    def _wait(self, rows: RunningRows) -> bool:
         """Wait until there is something to do; False when it is time to end."""
         with self._changed:
             while not (self._waiting or self._running or self._ends_at is not None):
-                self._rows.reader.voices.forget()
+                rows.reader.voices.forget()
                 self._changed.wait()
             over = self._ends_at is not None and time.monotonic() >= self._ends_at
             return not over and bool(self._waiting or self._running)
 
-    def _joining(self) -> list[Ticket]:
+    def _joining(self, *, room: int) -> list[Ticket]:
         """Requests for which there is room now."""
         with self._changed:
             found: list[Ticket] = []
             longest = 0
-            while self._waiting and len(self._rows) + len(found) < self.max_rows:
+            while self._waiting and len(found) < room:
                 longest = max(longest, self._waiting[0].prompt_tokens)
                 if found and longest * (len(found) + 1) > PREFILL_TOKENS:
                     break
                 found.append(self._waiting.popleft())
             wanted = [ticket for ticket in found if ticket.wanted]
-            self._running = len(self._rows) + len(wanted)
+            self._running = self.max_rows - room + len(wanted)
             self._counts.prompt_tokens += sum(ticket.prompt_tokens for ticket in wanted)
         self._drop([ticket for ticket in found if not ticket.wanted])
         return wanted
@@ -178,7 +182,7 @@ class ContinuousScheduler:
     def _computed(self, compute: Callable[[], list[Token]], victims: Callable[[], Sequence[Ticket]]) -> list[Token]:
         """What the model computes, or nothing and an error for those who waited for it."""
         try:
-            with self.subject.lock:
+            with self._lock:
                 return compute()
         except Exception as error:  # noqa: BLE001 - it is told to everybody whom it concerns, and the others go on
             failed = victims()
@@ -188,14 +192,14 @@ class ContinuousScheduler:
                 self._counts.failed += len(failed)
             return []
 
-    def _take_in(self, tokens: Sequence[Token]) -> None:
+    def _take_in(self, rows: RunningRows, tokens: Sequence[Token]) -> None:
         for ticket, token, logits in tokens:
             ticket.add(token, logits)
-        done = self._rows.leave(lambda ticket: ticket.answer.finished)
+        done = rows.leave(lambda ticket: ticket.answer.finished)
         for ticket in done:
             ticket.end()
         with self._changed:
-            self._running = len(self._rows)
+            self._running = len(rows)
             self._counts.finished += len(done)
             self._counts.completion_tokens += len(tokens)
 

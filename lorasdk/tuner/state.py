@@ -199,7 +199,7 @@ class TunerState:
         with self._loading, self.rooms.quiet():
             bench = self._ready_bench(emit, adapter=self.adapter_dir is not None)
             scheduler = bench.schedule(order, emit)
-        self._schedulers.append(scheduler)
+        self._schedulers = [*self._open_schedulers(), scheduler]
         return scheduler
 
     def close(self) -> None:
@@ -238,6 +238,8 @@ class TunerState:
             self._training.release()
 
     def _require_no_scheduler(self) -> None:
-        self._schedulers = [scheduler for scheduler in self._schedulers if scheduler.open]
-        if self._schedulers:
+        if self._open_schedulers():
             raise TrainingError(scheduler_open())
+
+    def _open_schedulers(self) -> list[Scheduler]:
+        return [scheduler for scheduler in self._schedulers if scheduler.open]

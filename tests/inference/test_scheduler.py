@@ -1,4 +1,6 @@
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -257,3 +259,16 @@ def test_other_callers_of_the_model_come_in_between(build, model, tiny_model_dir
     predictor = Predictor(model, encoder_of(tiny_model_dir), SETTINGS, lock)
     assert predictor.complete([turns("x")])[0] == alone("x")
     assert all(isinstance(hearer.last(), Completion) for hearer in hearers)
+
+
+def test_the_model_is_let_go_of_with_the_thread(tiny_model_dir: Path):
+    model, encoder = load_tiny(tiny_model_dir).model, encoder_of(tiny_model_dir)
+    there = weakref.ref(model)
+    subject = Subject(model, encoder, FairLock(), lambda _ask: SETTINGS, lambda choice: choice is True)
+    scheduler = ContinuousScheduler(subject, max_rows=2, max_waiting=2)
+    assert isinstance(asked(scheduler, Ask(turns("hi"))).last(), Completion)
+    scheduler.close()
+    del model, subject
+    gc.collect()
+    assert there() is None
+    assert scheduler.load.finished == 1
