@@ -13,7 +13,7 @@ from benchmarks.field import CONTESTANTS, Contestant
 from benchmarks.job import Job, Report, StepClock
 from benchmarks.measuring import Run, ratio_to_ours, run_rounds
 from benchmarks.results import WorkloadResult, read, write
-from benchmarks.table import fill, table
+from benchmarks.table import draw, fill, table
 from benchmarks.workloads import WORKLOADS
 
 ANSWERS = """
@@ -101,3 +101,12 @@ def test_the_first_step_is_told_apart_from_the_rest():
 
 def test_every_contestant_has_a_script():
     assert all((measuring.SCRIPTS / contestant.script).exists() for contestant in CONTESTANTS.values())
+
+
+def test_the_chart_has_a_bar_for_each_contestant_and_is_the_same_each_time(tmp_path: Path):
+    result = WorkloadResult("w", "title, 8 rows a step", 100.0, RUNS, {})
+    for name in ("one.svg", "other.svg"):
+        draw([result, result], tmp_path / name)
+    drawn = (tmp_path / "one.svg").read_text("utf-8")
+    assert all(f"<!-- {words} -->" in drawn for words in ("lorasdk", "TRL, packed, bf16", "1.00", "0.29"))
+    assert drawn == (tmp_path / "other.svg").read_text("utf-8")
