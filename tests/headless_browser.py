@@ -1,4 +1,4 @@
-"""Opens a file in a browser without a screen and tells what happened; spoken to in Chrome's DevTools protocol."""
+"""Opens a page in a browser without a screen and tells what happened; spoken to in Chrome's DevTools protocol."""
 
 from __future__ import annotations
 
@@ -28,10 +28,13 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # what a test itself serves
     "--font-render-hinting=none",
     "--remote-debugging-port=0",
 )
+MIDDLE = "const r = e.getBoundingClientRect(), x = r.x + r.width / 2, y = r.y + r.height / 2"
+UNDER = f"e && (() => {{ {MIDDLE}; const top = document.elementFromPoint(x, y); return top && e.contains(top) }})()"
+"""Whether the element, and nothing over it, is where a click on its middle goes."""
 
 
 @dataclass
@@ -66,18 +69,45 @@ class Page:
         preference = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", media=media, features=[preference])
 
-    def open(self, path: Path) -> None:
-        """Open a file and wait until all of it is loaded."""
+    def open(self, address: Path | str) -> None:
+        """Open a file or an address and wait until all of it is loaded."""
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.ask(f"{domain}.enable")
         self.said.clear()
-        self.ask("Page.navigate", url=path.absolute().as_uri())
+        self.ask("Page.navigate", url=address if isinstance(address, str) else address.absolute().as_uri())
+        self.wait_for_load()
+
+    def wait_for_load(self) -> None:
+        """Wait until a page is loaded; what was said before counts."""
         while not self.of("Page.loadEventFired"):
             self.said.append(json.loads(self.socket.recv()))
 
     def value(self, expression: str) -> Any:
-        """What an expression of JavaScript comes to."""
-        return self.ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        """What an expression of JavaScript comes to; a promise is waited for."""
+        answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        return answer["result"].get("value")
+
+    def wait_until(self, expression: str) -> None:
+        """Ask until an expression is true."""
+        end = time.monotonic() + ANSWER_SECONDS
+        while not self.value(expression):
+            assert time.monotonic() < end, f"never came true: {expression}"
+            time.sleep(0.02)
+
+    def click(self, selector: str) -> None:
+        """Press the mouse on the middle of an element, once it stands still and nothing lies over it."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        self.wait_until(f"(() => {{ const e = {found}; e?.scrollIntoView({{block: 'nearest'}}); return {UNDER} }})()")
+        place = before = None
+        while place is None or place != before:
+            before, place = place, self.value(f"(() => {{ const e = {found}; {MIDDLE}; return [x, y] }})()")
+            time.sleep(0.05)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.ask("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
+
+    def write(self, text: str) -> None:
+        """Type into what has the focus."""
+        self.ask("Input.insertText", text=text)
 
     def requests(self) -> list[str]:
         """Addresses that were asked for."""
