@@ -53,7 +53,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits_and_prints_what_is_shown(
     undisturbed = lines_of(tmp_path, "quiet")
     last = killed[-1].partition(":")[0]
     before = lines_until_killed(tmp_path, "killed", last)
-    left = sorted(path.name for path in tmp_path.glob("runs/killed/run-0001/*"))
+    left = sorted(path.name for path in tmp_path.glob("runs/killed/run-0001/[!.]*"))
     after = lines_of(tmp_path, "killed")
     assert undisturbed[-1] == after[-1]
     assert set(after[1:]) <= set(undisturbed)
