@@ -37,14 +37,15 @@ def test_search_finds_resume(browser: Page, site_address: str):
     ready(browser, site_address)
     browser.click(".md-search__input")
     browser.write("resume")
-    browser.wait_until("document.querySelectorAll('.md-search-result__link').length > 0")
-    found = browser.value("[...document.querySelectorAll('.md-search-result__link')].map(a => a.pathname)")
-    assert "/resuming/" in found
+    # Results come a few at a time, and again after each letter.
+    links = "[...document.querySelectorAll('.md-search-result__link')].map(a => a.pathname)"
+    browser.wait_until(f"{links}.includes('/resuming/')")
+    found = browser.value(links)
     browser.said.clear()
     browser.click(".md-search-result__link")
     browser.wait_for_load()
     assert browser.value("location.pathname") in found
-    assert browser.value("document.querySelectorAll('article mark').length") > 0
+    browser.wait_until("document.querySelectorAll('article mark').length > 0")
 
 
 def test_a_search_for_nothing_says_so(browser: Page, site_address: str):
