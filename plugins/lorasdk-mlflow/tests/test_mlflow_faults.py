@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 import time
 from pathlib import Path
@@ -46,8 +47,18 @@ def warnings_of(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+OTHERS: set[int] = set()
+"""Processes that were there before a test began: a browser or a server of other tests."""
+
+
+@pytest.fixture(autouse=True)
+def _know_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "OTHERS", {child.pid for child in psutil.Process().children()})
+
+
 def nothing_is_left() -> bool:
-    return THREAD not in {thread.name for thread in threading.enumerate()} and not psutil.Process().children()
+    mine = {child.pid for child in psutil.Process().children()} - OTHERS
+    return THREAD not in {thread.name for thread in threading.enumerate()} and not mine
 
 
 @pytest.fixture
