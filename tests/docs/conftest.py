@@ -12,7 +12,7 @@ from one_job import ROWS, job, weights
 from lorasdk import FineTuner
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def undisturbed(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """SHA-256 of the adapter's weights."""
     recipe = job(tiny_model_dir, tmp_path_factory.mktemp("undisturbed"))
@@ -25,26 +25,26 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Folder of the built site, and what its builder warned of."""
     folder = tmp_path_factory.mktemp("site")
     return folder, build_site(folder)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def site(built: tuple[Path, str]) -> Path:
     """Folder of the built site; read it, never write into it."""
     return built[0]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def site_address(site: Path) -> Iterator[str]:
     with serve(site) as address:
         yield address
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Page]:
     try:
         with open_browser(find_chromium()) as page:

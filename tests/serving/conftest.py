@@ -5,7 +5,7 @@ import pytest
 from served import Served, serving, tiny_adapter
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def tiny_adapters(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Adapters whose answers can be told apart."""
     folder = tmp_path_factory.mktemp("served")
@@ -13,7 +13,7 @@ def tiny_adapters(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
     return {name: tiny_adapter(tiny_model_dir, folder, name, answer) for name, answer in answers.items()}
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def served(tiny_adapters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server with two of them and the base model."""
     arguments = [tiny_adapters["alpha"], "--adapter", f"beta={tiny_adapters['beta']}", "--base-id", "tiny"]
