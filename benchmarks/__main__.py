@@ -17,6 +17,7 @@ from benchmarks import linear as linear_measure
 from benchmarks import many as many_measure
 from benchmarks import mixed as mixed_measure
 from benchmarks import profile as profile_measure
+from benchmarks import terms as terms_measure
 from benchmarks import tolerances as tolerances_measure
 from benchmarks.base_model import dense_folder
 from benchmarks.field import CONTESTANTS, SCRIPTS, interpreter
@@ -103,6 +104,12 @@ def tolerances(quantization: Annotated[str, typer.Option(help="none, int8 or nf4
 def mixed(work_dir: WorkDir = HERE) -> None:
     """What does one batch over eight adapters cost, beside one adapter, and beside one after the other?"""
     mixed_measure.measure(dense_folder(work_dir.absolute()), tell=console.print)
+
+
+@app.command()
+def terms(adapter: Path) -> None:
+    """What of a Chinese term does an adapter of recipes/zh-terms.yaml answer from?"""
+    terms_measure.measure(adapter, tell=console.print)
 
 
 @app.command()
